@@ -132,7 +132,9 @@ std::optional<StackWalk::Caller> StackWalk::StepQuickly(const CodeRule& code, ui
     return std::nullopt;
   }
   if (rule.frame_pointer.how == Recovery::kAtCfa) {
-    fp_ = words_.Word(cfa + static_cast<uint64_t>(int64_t{rule.frame_pointer.offset}));
+    const uint64_t slot = cfa + static_cast<uint64_t>(int64_t{rule.frame_pointer.offset});
+    const std::optional<uint64_t> saved = words_.Word(slot);
+    fp_ = saved || !IsPopped(slot) ? saved : fp_;
   }
   if (is_exact_) {
     ForgetAfterCall();
@@ -220,6 +222,9 @@ std::optional<uint64_t> StackWalk::Recover(const CodeRule& code, const RegisterR
     return std::nullopt;
   }
   const std::optional<uint64_t> value = words_.Word(*address);
+  if (!value && IsPopped(*address) && rule.number != numbers_.return_address) {
+    return registers_.Get(rule.number);
+  }
   return value ? value : Fail(WhyUnreadable());
 }
 

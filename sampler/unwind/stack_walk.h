@@ -41,6 +41,9 @@ class StackWalk {
   std::optional<uint64_t> Recover(const CodeRule& code, const RegisterRule& rule, uint64_t cfa);
   std::optional<uint64_t> Evaluate(const CodeRule& code, int32_t expression,
                                    std::optional<uint64_t> initial);
+  // An epilogue has restored the register from there already; its CFI need not say so. What lies
+  // below the stack pointer is not part of a sample's copy.
+  bool IsPopped(uint64_t slot) const { return slot < sp_; }
   // Other registers of the caller, into registers_.
   void RecoverOthers(const CodeRule& code, uint64_t cfa);
   // Registers that a call may change, or all but three, are no longer known.
