@@ -34,7 +34,13 @@ class StackWalk {
 
   // Each leaves the frame pointer in fp_. nullopt: failed_ says why.
   std::optional<Caller> Step(const CodeRule& code);
-  std::optional<Caller> StepByFramePointer(const CodeRule& code);
+  // By value: looking at where a guess leads may push the rule out of the cache.
+  std::optional<Caller> StepByGuess(CodeRule code);
+  // Upwards on the stack, and where a call would return to.
+  bool LooksRight(const Caller& caller);
+  uint64_t QuickBase(const CodeRule& code) const {
+    return code.step == StepKind::kStackPointer ? sp_ : *fp_;
+  }
   std::optional<Caller> StepQuickly(const CodeRule& code, uint64_t cfa_base);
   std::optional<Caller> StepGenerally(const CodeRule& code);
   std::optional<uint64_t> FindCfa(const CodeRule& code);
@@ -50,7 +56,7 @@ class StackWalk {
   void ForgetAfterCall();
 
   // Checks and enters the caller. False: the walk is over.
-  bool Enter(const CodeRule& code, const Caller& caller);
+  bool Enter(const Caller& caller, bool is_signal_frame);
 
   std::optional<uint64_t> Fail(StackEnd why);
   StackEnd WhyUnreadable() const;
