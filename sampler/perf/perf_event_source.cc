@@ -197,7 +197,7 @@ void PerfEventSource::Finish() {
 
 void PerfEventSource::CloseAccount(const ThreadExited& exited, Instant when,
                                    std::vector<Event>& out) {
-  const Nanoseconds total = times_.BaselineOf(exited.tid) + reader_.TakeRunTime(exited.tid);
+  const Nanoseconds total = times_.BaselineOf(exited.tid) + reader_.CloseRunTime(exited.tid, when);
   times_.Forget(exited.tid);
   out.push_back(
       {.when = when, .what = ThreadRunTime{.pid = exited.pid, .tid = exited.tid, .total = total}});

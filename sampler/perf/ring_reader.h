@@ -53,8 +53,8 @@ class RingReader {
 
   // This thread's time up to now is known from elsewhere.
   void CountRunTimeFrom(Tid tid, Instant when) { run_times_.CountFrom(tid, when); }
-  // From context switches since the beginning; forgotten with this call.
-  Nanoseconds TakeRunTime(Tid tid) { return run_times_.Take(tid); }
+  // Of a thread that ended, from context switches.
+  Nanoseconds CloseRunTime(Tid tid, Instant ended) { return run_times_.Close(tid, ended); }
   uint64_t late_events() const { return order_.late_events(); }
 
  private:
