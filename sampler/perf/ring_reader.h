@@ -32,6 +32,8 @@ class RingReader {
 
   // Records of this process are wanted from now on, and those of its children where followed.
   void AddProcess(Pid pid);
+  // It has ended, and all its records have come.
+  void RemoveProcess(Pid pid) { wanted_.erase(pid); }
   // Processes that became wanted since the last call.
   std::vector<Pid> TakeNewProcesses() { return std::exchange(new_processes_, {}); }
   // Puts an event of our own making in its place in time.
