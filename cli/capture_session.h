@@ -11,22 +11,17 @@
 
 #include "base/ids.h"
 #include "sampler/capture.h"
+#include "sampler/perf/sampler_options.h"
 #include "sampler/unwind/stack_unwinder.h"
 #include "symbolizer/symbolizer.h"
 
 namespace whyslow {
 
-enum class BpfChoice : uint8_t { kAuto, kYes, kNo };
-
 struct SessionOptions {
   std::vector<Pid> pids;
   std::vector<Tid> threads;  // empty: all
-  int frequency_hz = 99;
-  bool kernel = true;  // where permitted
-  bool children = true;
+  SamplerOptions sampler;
   UnwindMode unwind = UnwindMode::kAuto;
-  bool use_cycles = false;
-  BpfChoice bpf = BpfChoice::kAuto;
   std::string record_path;            // empty: keep no raw events
   std::vector<std::string> comments;  // for the profile's head
 };

@@ -69,7 +69,7 @@ absl::Status SetMode(const std::string& text, Options& options) {
 
 absl::Status SetFrequency(const std::string& text, Options& options) {
   ASSIGN_OR_RETURN(const int64_t hertz, ParseNumber(text, 1, kHighestFrequency));
-  options.capture.frequency_hz = static_cast<int>(hertz);
+  options.capture.sampler.frequency_hz = static_cast<uint32_t>(hertz);
   return absl::OkStatus();
 }
 
@@ -87,10 +87,9 @@ absl::Status SetUnwind(const std::string& text, Options& options) {
 }
 
 absl::Status SetBpf(const std::string& text, Options& options) {
-  return Store(
-      ParseChoice<BpfChoice>(
-          text, {{"auto", BpfChoice::kAuto}, {"yes", BpfChoice::kYes}, {"no", BpfChoice::kNo}}),
-      options.capture.bpf);
+  return Store(ParseChoice<BpfUse>(
+                   text, {{"auto", BpfUse::kAuto}, {"yes", BpfUse::kYes}, {"no", BpfUse::kNo}}),
+               options.capture.sampler.bpf);
 }
 
 absl::Status SetColor(const std::string& text, Options& options) {
@@ -101,8 +100,9 @@ absl::Status SetColor(const std::string& text, Options& options) {
 }
 
 absl::Status SetEvent(const std::string& text, Options& options) {
-  return Store(ParseChoice<bool>(text, {{"cpu-clock", false}, {"cycles", true}}),
-               options.capture.use_cycles);
+  return Store(ParseChoice<SampleClock>(
+                   text, {{"cpu-clock", SampleClock::kCpuClock}, {"cycles", SampleClock::kCycles}}),
+               options.capture.sampler.clock);
 }
 
 absl::Status SetBy(const std::string& text, Options& options) {
@@ -140,9 +140,13 @@ constexpr Flag kCaptureFlags[] = {
      SetFrequency},
     {"--mode", "cpu", "What is measured: time on CPUs (default: cpu)", SetMode},
     {"--children", "yes|no", "Follow forked and exec'ed children (default: yes)",
-     [](Text text, Options& o) { return Store(ParseYesNo(text), o.capture.children); }},
+     [](Text text, Options& o) {
+       return Store(ParseYesNo(text), o.capture.sampler.follow_children);
+     }},
     {"--kernel", "yes|no", "Kernel frames (default: yes, when permitted)",
-     [](Text text, Options& o) { return Store(ParseYesNo(text), o.capture.kernel); }},
+     [](Text text, Options& o) {
+       return Store(ParseYesNo(text), o.capture.sampler.kernel_frames);
+     }},
     {"--unwind", "auto|dwarf|fp",
      "How native stacks are walked: unwind tables with frame pointers "
      "where there are none, tables only, or frame pointers only (default: auto)",

@@ -16,6 +16,7 @@ namespace whyslow {
 namespace {
 
 constexpr size_t kHelpColumn = 34;
+constexpr size_t kHelpWidth = 98;
 
 absl::Status UsageError(std::string_view what, std::string_view why, std::string_view remedy) {
   return WithRemedy(
@@ -24,6 +25,25 @@ absl::Status UsageError(std::string_view what, std::string_view why, std::string
 
 std::string SeeHelp(const CommandRow& row) {
   return absl::StrFormat("See `whyslow %s --help`.", row.name);
+}
+
+// Breaks at blanks; CLI11 indents the lines.
+std::string Wrapped(const std::string& text, size_t width) {
+  std::string wrapped;
+  size_t line_start = 0;
+  size_t last_blank = std::string::npos;
+  for (const char c : text) {
+    if (c == ' ') {
+      last_blank = wrapped.size();
+    }
+    wrapped += c;
+    if (wrapped.size() - line_start > width && last_blank != std::string::npos) {
+      wrapped[last_blank] = '\n';
+      line_start = last_blank + 1;
+      last_blank = std::string::npos;
+    }
+  }
+  return wrapped;
 }
 
 // CLI11's help with our own usage line: it knows nothing of `-- CMD`.
@@ -37,6 +57,9 @@ class HelpFormatter : public CLI::Formatter {
   }
   // Operands stand in the usage line already.
   std::string make_positionals(const CLI::App* /*app*/) const override { return ""; }
+  std::string make_option_desc(const CLI::Option* option) const override {
+    return Wrapped(option->get_description(), kHelpWidth - kHelpColumn);
+  }
   std::string make_option_opts(const CLI::Option* option) const override {
     return option->get_type_name().empty() ? "" : " " + option->get_type_name();
   }
@@ -83,7 +106,7 @@ std::unique_ptr<CLI::App> MakeApp(const CommandRow& row, Options& options) {
   app->formatter(
       std::make_shared<HelpFormatter>(absl::StrFormat("whyslow %s %s", row.name, row.usage)));
   app->set_help_flag("-h,--help", "This text");
-  app->footer(std::string("\n") + row.examples);
+  app->footer(row.examples);
   app->allow_extras();
   for (const std::span<const Flag> table : row.flags) {
     for (const Flag& flag : table) {
@@ -223,7 +246,7 @@ std::string MainHelp() {
 
 ParsedOptions ParseOptions(const std::vector<std::string>& arguments) {
   if (arguments.empty()) {
-    return UsageError("whyslow", "no command is given", "See `whyslow --help`.");
+    return UsageError("command line", "no command is given", "See `whyslow --help`.");
   }
   const std::string& first = arguments.front();
   if (first == "--help" || first == "-h" || first == "help") {

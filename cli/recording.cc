@@ -99,10 +99,11 @@ StopReason WaitForEnd(const CaptureSession& session, std::optional<Nanoseconds> 
 }
 
 std::vector<std::string> HeadComments(const Options& options, const std::string& target) {
-  return {
-      "whyslow " WHYSLOW_VERSION, "command: " + options.command_line, "target: " + target,
-      absl::StrFormat("frequency: %d Hz", options.capture.frequency_hz),
-      absl::StrFormat("mode: cpu, event: %s", options.capture.use_cycles ? "cycles" : "cpu-clock")};
+  return {"whyslow " WHYSLOW_VERSION, "command: " + options.command_line, "target: " + target,
+          absl::StrFormat("frequency: %d Hz", options.capture.sampler.frequency_hz),
+          absl::StrFormat(
+              "mode: cpu, event: %s",
+              options.capture.sampler.clock == SampleClock::kCycles ? "cycles" : "cpu-clock")};
 }
 
 std::string SummaryLine(const Summary& summary) {

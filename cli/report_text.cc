@@ -33,6 +33,9 @@ std::string_view NameOf(GroupBy by) {
 
 bool IsByLabel(GroupBy by) { return by == GroupBy::kThread || by == GroupBy::kProcess; }
 
+// Where the code is, short: build folders make paths long, and JSON has them in full.
+std::string LastPart(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+
 std::string ShownName(const TableRow& row, GroupBy by) {
   if (IsByLabel(by)) {
     const std::string name = row.name.empty() ? "(no name)" : row.name;
@@ -41,7 +44,7 @@ std::string ShownName(const TableRow& row, GroupBy by) {
   if (row.file.empty()) {
     return row.name;
   }
-  return row.line == 0 ? absl::StrFormat("%s (%s)", row.name, row.file)
+  return row.line == 0 ? absl::StrFormat("%s (%s)", row.name, LastPart(row.file))
                        : absl::StrFormat("%s (%s:%d)", row.name, row.file, row.line);
 }
 
@@ -103,10 +106,11 @@ std::string DiffAsText(const ProfileDiff& diff, const TextStyle& style) {
   const size_t shown = std::min(style.limit, diff.rows.size());
   for (size_t i = 0; i < shown; ++i) {
     const DiffRow& row = diff.rows[i];
-    columns.AddRow({scale.Format(row.self.before), scale.Format(row.self.after),
-                    scale.FormatChange(row.self.delta()), scale.Format(row.total.before),
-                    scale.Format(row.total.after), scale.FormatChange(row.total.delta()),
-                    row.file.empty() ? row.name : absl::StrFormat("%s (%s)", row.name, row.file)});
+    columns.AddRow(
+        {scale.Format(row.self.before), scale.Format(row.self.after),
+         scale.FormatChange(row.self.delta()), scale.Format(row.total.before),
+         scale.Format(row.total.after), scale.FormatChange(row.total.delta()),
+         row.file.empty() ? row.name : absl::StrFormat("%s (%s)", row.name, LastPart(row.file))});
   }
   return text + columns.Render(style.width, style.color) +
          RowsLeftOut(diff.rows.size(), style.limit);
