@@ -13,6 +13,7 @@
 #include <fstream>
 
 #include "base/file_io.h"
+#include "sampler/bpf/bpf_sampler.h"
 
 namespace whyslow {
 namespace {
@@ -112,9 +113,7 @@ MachineFacts ReadMachineFacts() {
   facts.has_perf_events = PerfEventsAnswer();
   facts.kernel_symbols_visible = KernelSymbolsVisible();
   facts.has_btf = access("/sys/kernel/btf/vmlinux", R_OK) == 0;
-#ifdef WHYSLOW_HAS_BPF
-  facts.bpf_built_in = true;
-#endif
+  facts.bpf_built_in = BpfSampler::IsBuiltIn();
   return facts;
 }
 
