@@ -155,6 +155,43 @@ TEST_F(DebugFiles, NameAModuleThatCouldNotBeOpened) {
   EXPECT_TRUE(NamedProgram{.profile = profile}.Shows(Checkout()));
 }
 
+TEST_F(DebugFiles, AreFoundByDebugLink) { EXPECT_TRUE(NameEverything("linked").Shows(Checkout())); }
+
+TEST_F(DebugFiles, OfTheRightNameButAnotherChecksumAreNotUsed) {
+  const std::string program = CopyTo("linked", "linked");
+  CopyTo("gcc_dwarf4", ".debug/shop.debug");
+  const ModuleFileRef module = OpenModule(program);
+  Profile profile = EveryAddressOf(module);
+
+  const SymbolizeReport report =
+      Symbolize(profile, {{.module = ModuleIndex(0), .file = module}}, {});
+
+  EXPECT_EQ(report.unresolved, report.locations);
+}
+
+TEST_F(DebugFiles, UnderTheDebugFolderMirrorTheFileTree) {
+  const std::string program = CopyTo("linked", "bin/linked");
+  CopyTo("shop.debug", "debug" + (folder_ / "bin").string() + "/shop.debug");
+  const ModuleFileRef module = OpenModule(program);
+  Profile profile = EveryAddressOf(module);
+
+  Symbolize(profile, {{.module = ModuleIndex(0), .file = module}},
+            {.debug_folders = {(folder_ / "debug").string()}});
+
+  EXPECT_TRUE(NamedProgram{.profile = profile}.Shows(Checkout()));
+}
+
+TEST(Symbolizer, MiniDebugInfoNamesFunctionsOfAStrippedProgram) {
+  if (!std::filesystem::exists(ProgramPath("mini"))) {
+    GTEST_SKIP() << "xz is not installed";
+  }
+
+  const NamedProgram named = NameEverything("mini");
+
+  EXPECT_TRUE(named.Shows("shop::Checkout(int) :0"));
+  EXPECT_FALSE(named.Shows("shop::Pay(int) :0"));
+}
+
 TEST(Symbolizer, TheResultDoesNotDependOnTheNumberOfThreads) {
   const ModuleFileRef first = OpenModule(ProgramPath("gcc_dwarf5"));
   const ModuleFileRef second = OpenModule(ProgramPath("gcc_dwarf4"));
