@@ -71,8 +71,7 @@ struct NamedProgram {
       all.push_back(DescribeLines(profile, location));
     }
     std::ranges::sort(all);
-    const auto repeated = std::ranges::unique(all);
-    all.erase(repeated.begin(), repeated.end());
+    all.erase(std::unique(all.begin(), all.end()), all.end());
     return all;
   }
   const Function* Find(std::string_view name) const {
