@@ -17,7 +17,7 @@ namespace whyslow::testing {
 namespace {
 
 constexpr size_t kCopyBytes = 32'768;
-constexpr size_t kMaxMistakes = 10;
+constexpr size_t kMaxMistakes = 4000;
 
 // x86-64 instructions that move between frames.
 enum class Flow { kNone, kCall, kReturn, kSignalReturn };
