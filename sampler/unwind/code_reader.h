@@ -59,6 +59,13 @@ class CodeStream {
 
   // The next bytes from there, 15 at most, fewer where the code ends.
   std::span<const uint8_t> At(uint64_t address);
+  // Constants of the same module, such as tables of jumps. Returns how many bytes are known.
+  size_t ReadConstants(uint64_t address, std::span<uint8_t> into) const;
+  bool IsCode(uint64_t address) const {
+    return mapping_ == nullptr || mapping_->Contains(RuntimeAddress(address));
+  }
+  // Runtime address of ELF address 0.
+  uint64_t load_bias() const { return mapping_ != nullptr ? 0 - mapping_->elf_bias : 0; }
 
  private:
   static constexpr size_t kBytes = 15;  // the longest instruction of x86-64

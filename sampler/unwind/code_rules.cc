@@ -42,6 +42,7 @@ CodeRules::CodeRules(Architecture architecture, UnwindMode mode)
     : architecture_(architecture),
       mode_(mode),
       shapes_(MakeShapeRules(architecture)),
+      frame_pointer_rule_(UseShape({}, shapes_.rules[static_cast<size_t>(Shape::kFramePointer)])),
       cache_(size_t{1} << kSlotBits) {}
 
 bool CodeRules::FollowsCall(const CodeRule& rule, RuntimeAddress pc, const AddressSpace& space,
@@ -53,15 +54,15 @@ bool CodeRules::FollowsCall(const CodeRule& rule, RuntimeAddress pc, const Addre
   return rule.after_call == AfterCall::kYes;
 }
 
-const CfiTable* CodeRules::TableFor(const ModuleFileRef& module) {
-  if (module == nullptr) {
-    return nullptr;
+const CodeRules::ModuleCode& CodeRules::CodeOf(const ModuleFileRef& module) {
+  const auto [at, is_new] = modules_.try_emplace(module);
+  if (is_new && module != nullptr && module->elf() != nullptr) {
+    const ElfFile& elf = *module->elf();
+    at->second.table = std::make_unique<CfiTable>(CfiTable::FromElf(elf));
+    at->second.is_go = elf.FindSection(".gopclntab") != nullptr ||
+                       elf.FindSection(".data.rel.ro.gopclntab") != nullptr;
   }
-  const auto [at, is_new] = tables_.try_emplace(module);
-  if (is_new && module->elf() != nullptr) {
-    at->second = std::make_unique<CfiTable>(CfiTable::FromElf(*module->elf()));
-  }
-  return at->second.get();
+  return at->second;
 }
 
 void CodeRules::UseCfi(CodeRule& result, const UnwindRule& rule, const CfiTable& table) const {
@@ -143,11 +144,15 @@ CodeRule CodeRules::Make(RuntimeAddress pc, bool is_exact, const AddressSpace& s
   result.is_mapped = true;
   result.end = StackEnd::kNoUnwindInfo;
   result.load_bias = 0 - mapping->elf_bias;
-  const CfiTable* table = TableFor(mapping->module);
+  const ModuleCode& module = CodeOf(mapping->module);
+  const CfiTable* table = module.table.get();
+  result.is_go = module.is_go;
   const UnwindRule none;
   const UnwindRule& rule = table != nullptr ? table->Find(mapping->ToElf(lookup)) : none;
+  // Go's CFI says nothing of the frame pointer, on which its walks depend where stacks change.
+  const bool is_usable = !module.is_go || mode_ == UnwindMode::kDwarf;
   const bool has_rule =
-      rule.cfa != CfaKind::kNone || rule.return_address.how == Recovery::kUndefined;
+      is_usable && (rule.cfa != CfaKind::kNone || rule.return_address.how == Recovery::kUndefined);
   const bool is_root = rule.return_address.how == Recovery::kUndefined;
   if (has_rule && (mode_ != UnwindMode::kFramePointers || rule.is_signal_frame || is_root)) {
     // Nothing calls a signal trampoline, so the byte before it is not part of it; unless its CFI

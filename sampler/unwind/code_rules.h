@@ -37,6 +37,9 @@ struct alignas(64) CodeRule {
   StackEnd end = StackEnd::kUnknownMapping;
   bool is_mapped : 1 = false;
   bool is_signal_frame : 1 = false;
+  // Go's runtime changes stacks without a word in its CFI, but keeps the chain of frame pointers
+  // and clears it at each root.
+  bool is_go : 1 = false;
   // A call instruction stands before the address.
   mutable AfterCall after_call = AfterCall::kNotLookedUp;
   const RuleSet* set = nullptr;
@@ -63,6 +66,8 @@ class CodeRules {
     }
     return rule;
   }
+  // The usual frame, for code that is known to have it.
+  const CodeRule& frame_pointer_rule() const { return frame_pointer_rule_; }
   // The ways to go on of a rule of kind kGuess, likeliest first. Valid until the next Trim().
   std::span<const CodeRule> GuessesOf(const CodeRule& rule) const {
     return guesses_[rule.rule.first_other];
@@ -91,13 +96,18 @@ class CodeRules {
                       const TargetMemory& memory);
   CodeRule UseShape(CodeRule base, const UnwindRule& rule) const;
   void UseCfi(CodeRule& result, const UnwindRule& rule, const CfiTable& table) const;
-  const CfiTable* TableFor(const ModuleFileRef& module);
+  struct ModuleCode {
+    std::unique_ptr<CfiTable> table;  // null for a module that is no ELF file
+    bool is_go = false;
+  };
+  const ModuleCode& CodeOf(const ModuleFileRef& module);
 
   Architecture architecture_;
   UnwindMode mode_;
   RuleSet shapes_;
-  // By the module itself, which the entry keeps alive; null for a module that is no ELF file.
-  absl::flat_hash_map<ModuleFileRef, std::unique_ptr<CfiTable>> tables_;
+  CodeRule frame_pointer_rule_;
+  // By the module itself, which the entry keeps alive.
+  absl::flat_hash_map<ModuleFileRef, ModuleCode> modules_;
   // Lists for rules of kind kGuess, by UnwindRule::first_other. Emptied, with the cache, when it
   // has grown too large.
   static constexpr size_t kMaxGuesses = size_t{1} << 16;

@@ -65,7 +65,7 @@ std::optional<StackWalk::Follow> StackWalk::Attempt(const UserRegisters& start, 
       return std::nullopt;
     }
     const bool is_signal_frame = code_->is_signal_frame;
-    const std::optional<Caller> caller = Step(*code_);
+    const std::optional<Caller> caller = code_->is_go ? StepInGo(*code_) : Step(*code_);
     if (wants_all_ && follow_ == Follow::kThree) {
       return Follow::kAll;
     }
@@ -136,6 +136,31 @@ std::optional<StackWalk::Caller> StackWalk::StepByGuess(CodeRule code) {
     Fail(code.end);
   }
   return std::nullopt;
+}
+
+std::optional<StackWalk::Caller> StackWalk::StepInGo(CodeRule code) {
+  const std::optional<uint64_t> fp = fp_;
+  const bool was_exact = is_exact_;
+  const std::optional<Caller> caller = Step(code);
+  if (code.is_signal_frame || was_exact || (caller && LooksRight(*caller)) || !fp) {
+    return caller;
+  }
+  if (*fp == 0) {
+    Fail(StackEnd::kRoot);
+    return std::nullopt;
+  }
+  fp_ = fp;
+  std::optional<Caller> by_chain = StepQuickly(rules_.frame_pointer_rule(), *fp);
+  if (!by_chain) {
+    // A goroutine's stack, of which no copy was made.
+    Fail(words_.has_copy() ? StackEnd::kCopyEnded : StackEnd::kBadMemory);
+    return std::nullopt;
+  }
+  if (by_chain->sp <= sp_) {
+    sp_ = 0;  // another stack
+    left_stack_ = true;
+  }
+  return by_chain;
 }
 
 bool StackWalk::LooksRight(const Caller& caller) {

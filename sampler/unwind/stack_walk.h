@@ -36,6 +36,8 @@ class StackWalk {
   std::optional<Caller> Step(const CodeRule& code);
   // By value: looking at where a guess leads may push the rule out of the cache.
   std::optional<Caller> StepByGuess(CodeRule code);
+  // CFI first, but where it leads nowhere the chain of frame pointers.
+  std::optional<Caller> StepInGo(CodeRule code);
   // Upwards on the stack, and where a call would return to.
   bool LooksRight(const Caller& caller);
   uint64_t QuickBase(const CodeRule& code) const {

@@ -33,6 +33,8 @@ struct X86Instruction {
   bool is_at_rbp() const {
     return !is_register() && modrm >> 6 != 0 && (modrm & 7) == 5 && (rex & 1) == 0;
   }
+  // [rip + displacement], counted from the next instruction.
+  bool is_at_rip() const { return modrm >> 6 == 0 && (modrm & 7) == 5; }
 };
 
 // nullopt: not enough bytes, or no instruction of 64-bit mode.

@@ -3,6 +3,8 @@
 #include <absl/container/flat_hash_set.h>
 
 #include <algorithm>
+#include <array>
+#include <cstring>
 #include <limits>
 #include <optional>
 
@@ -46,11 +48,14 @@ struct Path {
   Pointer sp{Pointer::Base::kSp, 0};
   FramePointerState fp;
   std::optional<SavedFramePointer> saved;  // by code on this path
+  uint64_t constant = 0;                   // the last address that was loaded: a table, perhaps
 };
 
 class Scan {
  public:
-  Scan(uint64_t pc, CodeStream& code) : code_(code) { waiting_.push_back({.pc = pc}); }
+  Scan(uint64_t pc, CodeStream& code) : code_(code) {
+    waiting_.push_back({.pc = pc, .constant = ConstantBefore(pc)});
+  }
 
   std::vector<UnwindRule> Run() {
     while (!waiting_.empty()) {
@@ -75,6 +80,19 @@ class Scan {
     UnwindRule rule;
     int votes = 0;
   };
+
+  // The start may lie between the loading of a table's address and the jump through it.
+  uint64_t ConstantBefore(uint64_t pc) {
+    constexpr uint64_t kLength = 7;
+    for (uint64_t back = kLength; back <= kLength + 8; ++back) {
+      const std::optional<X86Instruction> i = DecodeX86(code_.At(pc - back));
+      if (i && i->map == X86Map::kOneByte && i->opcode == 0x8d && i->wide() && i->is_at_rip() &&
+          i->length == kLength) {
+        return pc - back + kLength + static_cast<uint64_t>(int64_t{i->displacement});
+      }
+    }
+    return 0;
+  }
 
   // One instruction. False: the path is over.
   bool Advance(Path& path) {
@@ -116,7 +134,7 @@ class Scan {
         return true;
       case 0xcc:
       case 0xf4:  // int3, hlt: padding, or after a call that does not return
-        return false;
+        return seen_.size() == 1;
       case 0xff:
         return IndirectGroup(path, i);
       default:
@@ -136,13 +154,50 @@ class Scan {
     if (what == 6) {
       path.sp = path.sp.Plus(-8);
     }
-    // A jump through a table stays in the function, a tail call leaves it; both look alike. Where
-    // it is the latter, the stack is as at a return.
-    if (what == 4) {
+    if (what != 4) {
+      return true;
+    }
+    // A jump through a table stays in the function. Else it is a tail call, and the stack is as at
+    // a return.
+    if (!FollowTable(path, i)) {
       Found(path);
+    }
+    return false;
+  }
+
+  // lea table(%rip),%t; movslq (%t,%index,4),%x; add %t,%x; jmp *%x  or  jmp *table(,%index,8).
+  bool FollowTable(const Path& path, const X86Instruction& i) {
+    constexpr size_t kEntries = 24;  // one path to the return is enough
+    const bool is_absolute =
+        !i.is_register() && (i.modrm & 7) == 4 && (i.sib & 7) == 5 && i.modrm >> 6 == 0;
+    if (!is_absolute && (!i.is_register() || path.constant == 0)) {
       return false;
     }
-    return true;
+    const uint64_t table = is_absolute
+                               ? static_cast<uint64_t>(int64_t{i.displacement}) + code_.load_bias()
+                               : path.constant;
+    const size_t size = is_absolute ? sizeof(uint64_t) : sizeof(int32_t);
+    std::array<uint8_t, kEntries * sizeof(uint64_t)> bytes{};
+    const size_t got = code_.ReadConstants(table, std::span(bytes).first(kEntries * size));
+    bool is_table = false;
+    for (size_t at = 0; at + size <= got; at += size) {
+      uint64_t target = code_.load_bias();
+      if (is_absolute) {
+        uint64_t entry;
+        std::memcpy(&entry, bytes.data() + at, sizeof(entry));
+        target += entry;
+      } else {
+        int32_t distance;
+        std::memcpy(&distance, bytes.data() + at, sizeof(distance));
+        target = table + static_cast<uint64_t>(int64_t{distance});
+      }
+      if (!code_.IsCode(target)) {
+        break;
+      }
+      is_table = true;
+      Fork(path, target);
+    }
+    return is_table;
   }
 
   void MoveStack(Path& path, const X86Instruction& i) {
@@ -163,6 +218,8 @@ class Scan {
       Pop(path, kRbp);
     } else if (i.opcode == 0x81 || i.opcode == 0x83) {
       AddImmediate(path, i);
+    } else if (ChangesStackByRegister(i)) {
+      path.sp = {};
     } else if (i.opcode == 0x8d) {
       LoadAddress(path, i);
     } else if ((i.opcode == 0x89 || i.opcode == 0x8b) && i.wide()) {
@@ -191,6 +248,24 @@ class Scan {
     }
   }
 
+  // add, sub, and, xchg with rsp as the target.
+  static bool ChangesStackByRegister(const X86Instruction& i) {
+    switch (i.opcode) {
+      case 0x01:
+      case 0x21:
+      case 0x29:
+        return i.is_register() && i.rm() == kRsp;
+      case 0x03:
+      case 0x23:
+      case 0x2b:
+        return i.reg() == kRsp;
+      case 0x87:
+        return i.reg() == kRsp || (i.is_register() && i.rm() == kRsp);
+      default:
+        return i.opcode == 0x94 && (i.rex & 1) == 0;
+    }
+  }
+
   static void AddImmediate(Path& path, const X86Instruction& i) {
     if (!i.is_register() || i.rm() != kRsp) {
       return;
@@ -209,12 +284,20 @@ class Scan {
     }
   }
 
-  static void LoadAddress(Path& path, const X86Instruction& i) {
+  void LoadAddress(Path& path, const X86Instruction& i) {
+    constexpr uint8_t kR10 = 10;
     std::optional<Pointer> value;
     if (i.is_at_rsp()) {
       value = path.sp.Plus(i.displacement);
+      // lea 8(%rsp),%r10 is how GCC begins a function whose frame it aligns; what follows cannot be
+      // followed, but this is where a function begins.
+      if (i.reg() == kR10 && i.displacement == 8) {
+        Found(path);
+      }
     } else if (i.is_at_rbp()) {
       value = ValueOfFramePointer(path).Plus(i.displacement);
+    } else if (i.is_at_rip()) {
+      path.constant = path.pc + static_cast<uint64_t>(int64_t{i.displacement});
     }
     if (i.reg() == kRsp) {
       path.sp = value.value_or(Pointer{});

@@ -119,7 +119,7 @@ class Stepper {
     return pcs;
   }
 
-  // The stack at the start is what two oracles say it is; ours has to say the same.
+  // The stack where stepping begins is ours; the caller judges it by its text.
   void TakeBase() {
     space_ = ReadAddressSpace(pid_, modules_);
     const std::optional<UserRegisters> registers = ReadRegisters(pid_);
