@@ -19,8 +19,8 @@ class FlameTreeTest : public testing::Test {
   LocationIndex At(std::string_view name, std::string_view module = "/bin/app",
                    ModuleKind kind = ModuleKind::kFile, std::string_view file = "") {
     const ModuleIndex row = builder_.AddModule({.kind = kind, .path = builder_.AddString(module)});
-    const FunctionIndex function = builder_.AddFunction(
-        {.name = builder_.AddString(name), .file = builder_.AddString(file)});
+    const FunctionIndex function =
+        builder_.AddFunction({.name = builder_.AddString(name), .file = builder_.AddString(file)});
     return builder_.AddNamedLocation(row, function, 0);
   }
 
