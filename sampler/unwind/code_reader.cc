@@ -34,6 +34,18 @@ size_t ReadCode(RuntimeAddress from, const Mapping* mapping, const TargetMemory&
   return memory.Read(from, std::as_writable_bytes(into));
 }
 
+std::span<const uint8_t> CodeStream::At(uint64_t address) {
+  if (address < start_ || address - start_ >= size_ || size_ - (address - start_) < kBytes) {
+    start_ = address;
+    size_ = 0;
+    if (mapping_ == nullptr || mapping_->Contains(RuntimeAddress(address))) {
+      size_ = ReadCode(RuntimeAddress(address), mapping_, memory_, bytes_);
+    }
+  }
+  const size_t skip = address - start_;
+  return std::span<const uint8_t>(bytes_).subspan(skip, std::min(kBytes, size_ - skip));
+}
+
 CodeWindow CodeWindow::Read(RuntimeAddress at, const Mapping* mapping, const TargetMemory& memory) {
   CodeWindow window;
   const std::span<uint8_t> all(window.bytes_);

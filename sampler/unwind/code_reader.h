@@ -50,6 +50,26 @@ class CodeWindow {
   size_t after_ = 0;
 };
 
+// Code read piece by piece, for those who follow it.
+class CodeStream {
+ public:
+  // Borrows both.
+  CodeStream(const Mapping* mapping, const TargetMemory& memory)
+      : mapping_(mapping), memory_(memory) {}
+
+  // The next bytes from there, 15 at most, fewer where the code ends.
+  std::span<const uint8_t> At(uint64_t address);
+
+ private:
+  static constexpr size_t kBytes = 15;  // the longest instruction of x86-64
+
+  const Mapping* mapping_;
+  const TargetMemory& memory_;
+  std::array<uint8_t, 512> bytes_;
+  uint64_t start_ = 0;
+  size_t size_ = 0;
+};
+
 // Up to into.size() bytes of code from this address on; returns how many.
 size_t ReadCode(RuntimeAddress from, const Mapping* mapping, const TargetMemory& memory,
                 std::span<uint8_t> into);

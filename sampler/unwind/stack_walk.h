@@ -34,20 +34,29 @@ class StackWalk {
 
   // Each leaves the frame pointer in fp_. nullopt: failed_ says why.
   std::optional<Caller> Step(const CodeRule& code);
-  std::optional<Caller> StepByFramePointer(const CodeRule& code);
+  // By value: looking at where a guess leads may push the rule out of the cache.
+  std::optional<Caller> StepByGuess(CodeRule code);
+  // Upwards on the stack, and where a call would return to.
+  bool LooksRight(const Caller& caller);
+  uint64_t QuickBase(const CodeRule& code) const {
+    return code.step == StepKind::kStackPointer ? sp_ : *fp_;
+  }
   std::optional<Caller> StepQuickly(const CodeRule& code, uint64_t cfa_base);
   std::optional<Caller> StepGenerally(const CodeRule& code);
   std::optional<uint64_t> FindCfa(const CodeRule& code);
   std::optional<uint64_t> Recover(const CodeRule& code, const RegisterRule& rule, uint64_t cfa);
   std::optional<uint64_t> Evaluate(const CodeRule& code, int32_t expression,
                                    std::optional<uint64_t> initial);
+  // An epilogue has restored the register from there already; its CFI need not say so. What lies
+  // below the stack pointer is not part of a sample's copy.
+  bool IsPopped(uint64_t slot) const { return slot < sp_; }
   // Other registers of the caller, into registers_.
   void RecoverOthers(const CodeRule& code, uint64_t cfa);
   // Registers that a call may change, or all but three, are no longer known.
   void ForgetAfterCall();
 
   // Checks and enters the caller. False: the walk is over.
-  bool Enter(const CodeRule& code, const Caller& caller);
+  bool Enter(const Caller& caller, bool is_signal_frame);
 
   std::optional<uint64_t> Fail(StackEnd why);
   StackEnd WhyUnreadable() const;
