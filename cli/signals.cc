@@ -18,8 +18,8 @@
 namespace whyslow {
 namespace {
 
-// Milliseconds that a writer has to clean up after the user gave up. It may hang for good: on a pipe
-// that nobody reads, on a file server that is gone.
+// Milliseconds that a writer has to clean up after the user gave up. It may hang for good: on a
+// pipe that nobody reads, on a file server that is gone.
 constexpr int kLastGrace = 2000;
 
 sigset_t g_original_mask;  // NOLINT: a child has to find it between fork and exec

@@ -28,8 +28,8 @@ Profile MakeProfile(const std::vector<std::string>& comments) {
   builder.SetValueTypes({{"cpu_samples", "count"}, {"cpu", "nanoseconds"}});
   const auto location = [&](std::string_view name) {
     const ModuleIndex module = builder.AddModule({.path = builder.AddString("/bin/scripted")});
-    return builder.AddNamedLocation(
-        module, builder.AddFunction({.name = builder.AddString(name)}), 0);
+    return builder.AddNamedLocation(module, builder.AddFunction({.name = builder.AddString(name)}),
+                                    0);
   };
   const std::vector<LocationIndex> stack = {location("work"), location("main")};
   const std::vector<Label> labels = {builder.TextLabel("thread", "scripted"),

@@ -28,6 +28,7 @@ MachineFacts RootOnANewKernel() {
   facts.has_perf_events = true;
   facts.kernel_symbols_visible = true;
   facts.has_btf = true;
+  facts.bpf_built_in = true;
   return facts;
 }
 
@@ -36,6 +37,7 @@ MachineFacts OrdinaryUser() {
   facts.user = 1000;
   facts.capabilities = 0;
   facts.kernel_symbols_visible = false;
+  facts.bpf_problem = "Operation not permitted";
   facts.memlock_limit = uint64_t{8} * 1024 * 1024;
   return facts;
 }
@@ -95,6 +97,25 @@ TEST(Diagnose, NamesHiddenFromEverybodyNeedAnotherRemedyThanACapability) {
 
   facts.kptr_restrict = 2;
   EXPECT_EQ(Find(facts, "kptr_restrict").remedy, "sudo sysctl kernel.kptr_restrict=1");
+}
+
+TEST(Diagnose, WhatStandsInTheWayOfBpfIsNamed) {
+  EXPECT_THAT(Find(OrdinaryUser(), "BPF").finding, HasSubstr("Operation not permitted"));
+  EXPECT_THAT(Find(OrdinaryUser(), "BPF").remedy, HasSubstr("cap_perfmon,cap_bpf=ep"));
+
+  MachineFacts facts = OrdinaryUser();
+  facts.has_btf = false;
+  EXPECT_THAT(Find(facts, "BPF").remedy, HasSubstr("CONFIG_DEBUG_INFO_BTF"));
+
+  facts.bpf_built_in = false;
+  EXPECT_TRUE(Find(facts, "BPF").is_fine) << "nothing that a right could change";
+}
+
+TEST(Diagnose, SyslogIsNotMissedWhereNamesAreVisibleAnyway) {
+  MachineFacts facts = OrdinaryUser();
+  facts.kernel_symbols_visible = true;
+
+  EXPECT_TRUE(Find(facts, "CAP_SYSLOG").is_fine);
 }
 
 TEST(Diagnose, OldKernelsAndContainersAreNamed) {
