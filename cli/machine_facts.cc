@@ -61,6 +61,13 @@ bool KernelSymbolsVisible() {
   return false;
 }
 
+// Loads the programs and lets them go again: rights, kernel and BTF together decide.
+void TryBpf(MachineFacts& facts) {
+  const absl::Status status = BpfSampler::Load(/*follow_children=*/true).status();
+  facts.bpf_built_in = !absl::IsUnimplemented(status);
+  facts.bpf_problem = std::string(status.message());
+}
+
 void ReadUser(MachineFacts& facts) {
   const std::string status = ReadFile("/proc/self/status").value_or(std::string());
   facts.user = geteuid();
@@ -113,7 +120,7 @@ MachineFacts ReadMachineFacts() {
   facts.has_perf_events = PerfEventsAnswer();
   facts.kernel_symbols_visible = KernelSymbolsVisible();
   facts.has_btf = access("/sys/kernel/btf/vmlinux", R_OK) == 0;
-  facts.bpf_built_in = BpfSampler::IsBuiltIn();
+  TryBpf(facts);
   return facts;
 }
 
