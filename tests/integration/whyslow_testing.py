@@ -307,5 +307,5 @@ class Folded:
 
 def plain(frame):
     """The function's own name: without parameters, namespaces, template arguments."""
-    name = frame.removesuffix("_[k]").replace("(anonymous namespace)::", "")
+    name = re.sub(r"\(anonymous namespace\)::|\[abi:\w+\]", "", frame.removesuffix("_[k]"))
     return name.partition("(")[0].rpartition("::")[2]
