@@ -181,7 +181,8 @@ ModuleNames NameFileAddresses(const ModuleFileRef& file, std::string_view path,
   std::unique_ptr<DwarfFile> dwarf;
   std::vector<std::vector<DwarfFrame>> frames(wanted.size());
   if (with_dwarf != nullptr && HasDwarf(*with_dwarf)) {
-    dwarf = std::make_unique<DwarfFile>(*with_dwarf, CodeRanges(*with_dwarf));
+    const std::optional<ElfFile> alt = FindAltFile(*with_dwarf, options.debug_folders);
+    dwarf = std::make_unique<DwarfFile>(*with_dwarf, alt ? &*alt : nullptr, std::string(path));
     dwarf->Resolve(wanted, frames);
     names.has_debug_information = true;
   }

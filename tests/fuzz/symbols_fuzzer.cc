@@ -24,7 +24,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   wanted.push_back(~uint64_t{0});
   std::vector<std::vector<DwarfFrame>> frames(wanted.size());
-  DwarfFile(*elf, CodeRanges(*elf)).Resolve(wanted, frames);
+  DwarfFile(*elf, &*elf, "/nonexistent/program").Resolve(wanted, frames);
   std::vector<SymbolHit> hits(wanted.size());
   FindSymbols(*elf, ".symtab", wanted, hits);
   FindSymbols(*elf, ".dynsym", wanted, hits);

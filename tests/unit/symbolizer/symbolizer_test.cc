@@ -27,7 +27,7 @@ class FullDebugInformation : public TestWithParam<const char*> {
  protected:
   void SetUp() override {
     if (!std::filesystem::exists(ProgramPath(GetParam()))) {
-      GTEST_SKIP() << "this compiler is not installed";
+      GTEST_SKIP() << "the tool that makes it is not installed";
     }
     named_ = NameEverything(GetParam());
   }
@@ -75,7 +75,8 @@ TEST_P(FullDebugInformation, TheModuleSaysWhatItHas) {
 INSTANTIATE_TEST_SUITE_P(Programs, FullDebugInformation,
                          Values("gcc_dwarf5", "gcc_dwarf4", "gcc_lto", "gcc_sections", "gcc_types",
                                 "gcc_dwarf64", "clang_dwarf5", "clang_dwarf4", "zlib", "zdebug",
-                                "zstd"),
+                                "gcc_split", "gcc_split4", "clang_split", "clang_split_package",
+                                "gcc_split4_package", "dwz", "zstd"),
                          [](const auto& row) { return std::string(row.param); });
 
 TEST(Symbolizer, LineTablesOnlyOfGccKeepInlinedFrames) {
