@@ -55,10 +55,9 @@ std::string SetcapCommand(const MachineFacts& facts, const Wanted& wanted) {
   return absl::StrFormat("sudo setcap %s=ep %s", list, facts.program);
 }
 
-// CAP_SYS_ADMIN includes what was split off from it later.
+// CAP_SYS_ADMIN includes what was split off from it later; the kernel's names ask for CAP_SYSLOG.
 bool IsGranted(const MachineFacts& facts, Capability capability) {
   const bool split_off = capability == Capability::kPerfmon || capability == Capability::kBpf ||
-                         capability == Capability::kSyslog ||
                          capability == Capability::kCheckpointRestore;
   return facts.Has(capability) || (split_off && facts.Has(Capability::kSysAdmin));
 }
@@ -163,11 +162,17 @@ Diagnosis DiagnoseBpf(const MachineFacts& facts) {
   if (!facts.bpf_built_in) {
     return Fine("BPF", text + " (this build samples without it)");
   }
-  if (!facts.has_btf) {
-    return Missing("BPF", text + ": samples are sorted out by whyslow, at more cost",
-                   "use a kernel with CONFIG_DEBUG_INFO_BTF");
+  if (facts.bpf_problem.empty()) {
+    return Fine("BPF", text);
   }
-  return {.is_fine = permitted, .subject = "BPF", .finding = text};
+  const std::string finding =
+      text + ": samples are sorted out by whyslow, at more cost (" + facts.bpf_problem + ")";
+  if (!facts.has_btf) {
+    return Missing("BPF", finding, "use a kernel with CONFIG_DEBUG_INFO_BTF");
+  }
+  return Missing("BPF", finding, SetcapCommand(facts, [](Capability wanted) {
+                   return wanted == Capability::kBpf || wanted == Capability::kPerfmon;
+                 }));
 }
 
 }  // namespace
@@ -180,6 +185,10 @@ std::vector<Diagnosis> Diagnose(const MachineFacts& facts) {
   for (const CapabilityRow& row : kCapabilities) {
     if (IsGranted(facts, row.capability)) {
       lines.push_back(Fine(NameOf(row.capability), "yes"));
+      continue;
+    }
+    if (row.capability == Capability::kSyslog && facts.kernel_symbols_visible) {
+      lines.push_back(Fine(NameOf(row.capability), "no, but kernel frames have names"));
       continue;
     }
     const auto is_this = [&](Capability wanted) { return wanted == row.capability; };

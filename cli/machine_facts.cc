@@ -13,6 +13,7 @@
 #include <fstream>
 
 #include "base/file_io.h"
+#include "sampler/bpf/bpf_sampler.h"
 
 namespace whyslow {
 namespace {
@@ -58,6 +59,13 @@ bool KernelSymbolsVisible() {
     file.ignore(4096, '\n');
   }
   return false;
+}
+
+// Loads the programs and lets them go again: rights, kernel and BTF together decide.
+void TryBpf(MachineFacts& facts) {
+  const absl::Status status = BpfSampler::Load(/*follow_children=*/true).status();
+  facts.bpf_built_in = !absl::IsUnimplemented(status);
+  facts.bpf_problem = std::string(status.message());
 }
 
 void ReadUser(MachineFacts& facts) {
@@ -112,9 +120,7 @@ MachineFacts ReadMachineFacts() {
   facts.has_perf_events = PerfEventsAnswer();
   facts.kernel_symbols_visible = KernelSymbolsVisible();
   facts.has_btf = access("/sys/kernel/btf/vmlinux", R_OK) == 0;
-#ifdef WHYSLOW_HAS_BPF
-  facts.bpf_built_in = true;
-#endif
+  TryBpf(facts);
   return facts;
 }
 

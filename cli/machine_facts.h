@@ -39,6 +39,7 @@ struct MachineFacts {
   bool kernel_symbols_visible = false;    // /proc/kallsyms shows addresses
   bool has_btf = false;                   // /sys/kernel/btf/vmlinux
   bool bpf_built_in = false;              // this build of whyslow can use BPF
+  std::string bpf_problem;                // why loading its programs failed; empty: it works
   bool has_seccomp_filter = false;        // as in most containers
 
   bool Has(Capability capability) const {

@@ -110,7 +110,7 @@ std::string SummaryLine(const Summary& summary) {
   const Audit& audit = summary.audit;
   std::string line = absl::StrFormat(
       "%s samples (%.2f s of CPU) in %.1f s, waits not measured, %s lost, %s truncated, %s "
-      "unresolved, own CPU %s",
+      "of frames unresolved, own CPU %s",
       WithThousands(audit.samples), Seconds(audit.exact_cpu), Seconds(audit.duration),
       WithThousands(audit.lost()),
       FormatShare(static_cast<double>(audit.truncated_total()), static_cast<double>(audit.samples)),
@@ -122,21 +122,20 @@ std::string SummaryLine(const Summary& summary) {
   return line + "; wrote " + (summary.written.empty() ? "nothing" : Joined(summary.written));
 }
 
+// Of the frames of all samples: one nameless main would else make a whole profile look unresolved.
 double UnresolvedShare(const Profile& profile) {
   const std::vector<bool> nameless = LocationsWithoutName(profile);
-  double all = 0;
+  double frames = 0;
   double unresolved = 0;
   for (size_t i = 0; i < profile.samples.size() && !profile.value_types.empty(); ++i) {
     const auto weight = static_cast<double>(profile.ValuesOf(i)[0]);
-    bool has_name = true;
-    for (StackIndex node = profile.samples[i].stack; node.valid() && has_name;
+    for (StackIndex node = profile.samples[i].stack; node.valid();
          node = profile.StackAt(node).parent) {
-      has_name = !nameless[profile.StackAt(node).location.value()];
+      frames += weight;
+      unresolved += nameless[profile.StackAt(node).location.value()] ? weight : 0;
     }
-    all += weight;
-    unresolved += has_name ? 0 : weight;
   }
-  return all == 0 ? 0 : unresolved / all;
+  return frames == 0 ? 0 : unresolved / frames;
 }
 
 ExitCode FinishRecording(CaptureResult result, const WritePlan& plan, SignalWatcher& signals,

@@ -18,6 +18,10 @@
 namespace whyslow {
 namespace {
 
+// Milliseconds that a writer has to clean up after the user gave up. It may hang for good: on a
+// pipe that nobody reads, on a file server that is gone.
+constexpr int kLastGrace = 2000;
+
 sigset_t g_original_mask;  // NOLINT: a child has to find it between fork and exec
 
 sigset_t WatchedSignals() {
@@ -73,8 +77,12 @@ void SignalWatcher::Watch() {
   std::array<pollfd, 2> waiting = {pollfd{.fd = signals_.get(), .events = POLLIN},
                                    pollfd{.fd = end_event_.get(), .events = POLLIN}};
   for (;;) {
-    if (poll(waiting.data(), waiting.size(), -1) < 0 && errno != EINTR) {
+    const int ready = poll(waiting.data(), waiting.size(), gave_up_ ? kLastGrace : -1);
+    if (ready < 0 && errno != EINTR) {
       return;
+    }
+    if (ready == 0) {
+      ExitNow();
     }
     signalfd_siginfo info{};
     while (read(signals_.get(), &info, sizeof(info)) == sizeof(info)) {
@@ -93,7 +101,7 @@ void SignalWatcher::OnSignal(int number, bool from_terminal) {
     Raise(stop_event_);
     return;
   }
-  // A third one does not wait even for files: the writer may hang on a dead file server.
+  // A third one does not wait even for files.
   if (gave_up_.exchange(true) || !writing_) {
     ExitNow();
   }

@@ -83,6 +83,21 @@ std::string CleanText(std::string_view text) {
   return out;
 }
 
+std::string ValidUtf8(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  while (!text.empty()) {
+    const Character character = Decode(text);
+    if (character.valid) {
+      out += text.substr(0, character.bytes);
+    } else {
+      out += absl::StrFormat("\\x%02x", static_cast<uint8_t>(text[0]));
+    }
+    text.remove_prefix(character.bytes);
+  }
+  return out;
+}
+
 std::string EscapeXml(std::string_view text) {
   return Escape(text, [](std::string& out, char c) {
     switch (c) {

@@ -13,6 +13,9 @@ namespace whyslow {
 // turn the direction of text, and bytes that are no UTF-8 become visible: `\x1b`, `\u202e`, `\xff`.
 std::string CleanText(std::string_view text);
 
+// The text itself where it is valid UTF-8; else with the bytes that are not made visible: `\xff`.
+std::string ValidUtf8(std::string_view text);
+
 // For XML text and attribute values; the argument need not be clean.
 std::string EscapeXml(std::string_view text);
 

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "exporters/clean_text.h"
 #include "exporters/gzip.h"
 #include "exporters/proto/profile.pb.h"
 
@@ -84,7 +85,9 @@ class ProfileWriter {
       WriteFunction(i);
     }
     for (const std::string& text : profile_.strings) {
-      fields_.AppendBytes(pprof::Profile::kStringTableFieldNumber, text);
+      // The format's texts are UTF-8, and many readers refuse a whole file for one bad byte. The
+      // kernel cuts thread names after 15 bytes, also in the middle of a character.
+      fields_.AppendBytes(pprof::Profile::kStringTableFieldNumber, ValidUtf8(text));
     }
     WriteHeader();
     fields_.AppendRaw(profile_.unknown_fields);

@@ -15,7 +15,9 @@ namespace {
 constexpr int kRow = 18;
 constexpr int kPadding = 12;
 constexpr int kTextPadding = 4;
-constexpr double kSmallest = 0.1;
+// Coarser than the script's, which can zoom: what is less than this cannot be seen in a still
+// picture and would double the file.
+constexpr double kSmallest = 0.5;
 constexpr double kRoomForText = 24;
 constexpr int kHeadWithoutLegend = 54;
 constexpr int kLegendRow = 20;

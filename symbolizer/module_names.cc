@@ -27,7 +27,11 @@ bool IsMangled(std::string_view symbol) {
 }
 
 NamedFunction FromSymbol(const std::string& symbol) {
-  NamedFunction function{.name = Demangle(symbol)};
+  constexpr std::string_view kPlt = "@plt";
+  const bool is_stub = symbol.ends_with(kPlt);
+  NamedFunction function{.name = is_stub ? Demangle(symbol.substr(0, symbol.size() - kPlt.size())) +
+                                               std::string(kPlt)
+                                         : Demangle(symbol)};
   if (function.name != symbol) {
     function.system_name = symbol;
   }

@@ -114,7 +114,7 @@ size_t HashOfFour(std::string_view text, size_t at) {
   for (size_t i = 0; i < kShortestMatch; ++i) {
     word = word << 8 | static_cast<unsigned char>(text[at + i]);
   }
-  return word * 2654435761U >> 20;
+  return word * 2654435761U >> 22;
 }
 
 size_t MatchLength(std::string_view text, size_t earlier, size_t now) {
@@ -171,16 +171,17 @@ void SortRecords(std::vector<Record>& records) {
 
 // Format: a byte 0 and one literal, or a length >= 4 and a distance in two bytes.
 std::string Compress(std::string_view text) {
-  std::array<size_t, 4096> last_seen;
-  last_seen.fill(std::string_view::npos);
+  constexpr uint32_t kNever = 0xffffffff;
+  std::array<uint32_t, 1024> last_seen;
+  last_seen.fill(kNever);
   std::string out;
   for (size_t at = 0; at < text.size();) {
     size_t length = 0;
-    size_t earlier = std::string_view::npos;
+    uint32_t earlier = kNever;
     if (at + kShortestMatch <= text.size()) {
-      earlier = std::exchange(last_seen[HashOfFour(text, at)], at);
+      earlier = std::exchange(last_seen[HashOfFour(text, at)], static_cast<uint32_t>(at));
     }
-    if (earlier != std::string_view::npos && at - earlier < kWindow) {
+    if (earlier != kNever && at - earlier < kWindow) {
       length = MatchLength(text, earlier, at);
     }
     if (length >= kShortestMatch) {

@@ -13,6 +13,7 @@
   const PADDING = 12;        // pixels left and right of the graph
   const TEXT_PADDING = 4;    // pixels between the side of a frame and its name
   const SMALLEST = 0.1;      // pixels: narrower frames are not drawn
+  const GRAPH_TAB = 3;       // the place of the graph in the order of the tab key
   const GAP_FROM = 2;        // pixels: wider frames leave a small gap to the next one
 
   const svg = document.querySelector('svg.page');
@@ -113,13 +114,15 @@
   const input = htmlElement('input', '', toolRow);
   input.id = 'search';
   input.type = 'search';
-  input.placeholder = 'Search: regular expression ( / )';
+  input.tabIndex = 1;   // before the graph, which is painted, and so stands, before it
+  input.placeholder = 'Search by regex (press /)';
   input.setAttribute('aria-label', 'Search frames by regular expression');
   input.setAttribute('spellcheck', 'false');
   input.setAttribute('autocomplete', 'off');
   const resetButton = htmlElement('button', '', toolRow, 'Reset zoom');
   resetButton.id = 'reset';
   resetButton.type = 'button';
+  resetButton.tabIndex = 2;
   resetButton.title = 'Esc';
   const status = htmlElement('span', 'status', toolRow);
   status.id = 'status';
@@ -174,7 +177,7 @@
       let folded = short;
       for (let before = ''; before !== folded;) {
         before = folded;
-        folded = folded.replace(/<(?!…>)[^<>]*>/g, '<…>').replace(/<[^<>]*<…>[^<>]*>/g, '<…>');
+        folded = folded.replace(/(?<=\w)<(?!…>)[^<>]*(<…>[^<>]*)*>/g, '<…>');
       }
       if (folded !== short) forms.push(folded);
       const colons = folded.lastIndexOf('::');
@@ -205,7 +208,8 @@
     if (row.width <= room) return row.name;
     if (row.forms === undefined) row.forms = shorterForms(row.name).map((text) => [text, widthOf(text)]);
     for (const [text, width] of row.forms) if (width <= room) return text;
-    return cut(row.forms.length > 0 ? row.forms[0][0] : row.name, room);
+    // In a narrow frame the last part tells more than the namespaces, which neighbours share.
+    return cut(row.forms.length > 0 ? row.forms.at(-1)[0].replace(/^…::/, '') : row.name, room);
   }
 
   // ---- State and drawing.
@@ -213,7 +217,7 @@
   let zoomed = 0;        // the node that fills the width
   let focused = 0;       // the node that the keyboard is at
   let pattern = null;    // what is searched for
-  const elements = new Map();   // node -> its <g>
+  const elements = new Map();   // node -> its <g> or <rect>
 
   const isAncestor = (node, of) => node <= of && of < end[node];
   const pageWidth = () => svg.getBoundingClientRect().width;
@@ -257,33 +261,33 @@
 
   function makeFrame(node, x, y, width, into) {
     const row = frame(node);
-    const group = document.createElementNS(SVG, 'g');
-    let classes = `frame ${row.color}`;
-    if (row.color.endsWith('i')) classes += ' i';
-    if (node !== zoomed && isAncestor(node, zoomed)) classes += ' parent';
-    if (pattern !== null && matches(node)) classes += ' match';
-    group.setAttribute('class', classes);
-    group.setAttribute('data-node', node);
-    group.setAttribute('role', 'treeitem');
-    group.setAttribute('tabindex', node === focused ? 0 : -1);
-    const rect = document.createElementNS(SVG, 'rect');
     const boxWidth = width > GAP_FROM ? width - 0.6 : width;
+    const shown = fitted(row, boxWidth - 2 * TEXT_PADDING);
+    const rect = document.createElementNS(SVG, 'rect');
     rect.setAttribute('x', x.toFixed(3));
     rect.setAttribute('y', y);
     rect.setAttribute('width', boxWidth.toFixed(3));
     rect.setAttribute('height', ROW - 1);
     if (width > 6) rect.setAttribute('rx', 2);
-    group.appendChild(rect);
-    const shown = fitted(row, boxWidth - 2 * TEXT_PADDING);
+    // Most frames of a large profile are slivers: those are a box and nothing else.
+    const element = shown ? document.createElementNS(SVG, 'g') : rect;
     if (shown) {
       const text = document.createElementNS(SVG, 'text');
       text.setAttribute('x', (x + TEXT_PADDING).toFixed(3));
       text.setAttribute('y', y + 13);
       text.textContent = shown;
-      group.appendChild(text);
+      element.append(rect, text);
     }
-    into.appendChild(group);
-    return group;
+    let classes = `frame ${row.color}`;
+    if (row.color.endsWith('i')) classes += ' i';
+    if (node !== zoomed && isAncestor(node, zoomed)) classes += ' parent';
+    if (pattern !== null && matches(node)) classes += ' match';
+    element.setAttribute('class', classes);
+    element.setAttribute('data-node', node);
+    if (shown) element.setAttribute('role', 'treeitem');
+    if (node === focused) element.setAttribute('tabindex', GRAPH_TAB);
+    into.appendChild(element);
+    return element;
   }
 
   function finish(bottom, hidden) {
@@ -396,11 +400,11 @@
 
   function focusOn(node) {
     const before = elements.get(focused);
-    if (before) before.setAttribute('tabindex', -1);
+    if (before) before.removeAttribute('tabindex');
     focused = node;
     const group = elements.get(node);
     if (!group) return;
-    group.setAttribute('tabindex', 0);
+    group.setAttribute('tabindex', GRAPH_TAB);
     group.focus({preventScroll: true});
     group.scrollIntoView({block: 'nearest'});
     group.setAttribute('aria-label', `${frame(node).name}, ${exactValue(total[node])}, ` +
@@ -537,8 +541,9 @@
     if (node >= 0) showTip(node, event.clientX, event.clientY);
   });
   graph.addEventListener('mouseleave', hideTip);
-  graph.addEventListener('focusout', hideTip);
-  graph.addEventListener('focusin', (event) => {
+  // At the document: an SVG element that listens for focus can itself be focused in Chromium.
+  document.addEventListener('focusout', hideTip);
+  document.addEventListener('focusin', (event) => {
     const node = nodeOf(event.target);
     if (node >= 0 && node !== focused) focusOn(node);
   });

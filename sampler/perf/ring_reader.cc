@@ -125,6 +125,7 @@ void RingReader::Count(const EventRing& ring, Event& event, bool& wanted) {
     wanted = thread.tid != kNoTid;
   } else if (std::holds_alternative<EventsLost>(event.what) && ring.role == RingRole::kSwitches) {
     run_times_.Lost(ring.cpu_index);
+    wanted = options_.switch_events;  // no sample was lost
   }
 }
 

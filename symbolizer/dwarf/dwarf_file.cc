@@ -89,8 +89,7 @@ void DwarfFile::Resolve(std::span<const uint64_t> wanted,
     }
     if (!positions.empty()) {
       std::ranges::sort(positions);
-      const auto repeated = std::ranges::unique(positions);
-      positions.erase(repeated.begin(), repeated.end());
+      positions.erase(std::unique(positions.begin(), positions.end()), positions.end());
       ResolveUnit(unit, wanted, positions, answers);
     }
   }

@@ -116,7 +116,7 @@ class RealServer(t.Case):
             {"user nobody nogroup;" if os.geteuid() == 0 else ""}
             error_log stderr warn;
             events {{ worker_connections 64; }}
-            http {{ access_log off; gzip on; gzip_types text/html; gzip_min_length 1;
+            http {{ access_log off; gzip on; gzip_types text/html; gzip_min_length 1; gzip_http_version 1.0;
                     client_body_temp_path {self.folder}/a; proxy_temp_path {self.folder}/b;
                     fastcgi_temp_path {self.folder}/c; uwsgi_temp_path {self.folder}/d; scgi_temp_path {self.folder}/e;
                     server {{ listen 127.0.0.1:{port}; root {self.folder}; }} }}""")

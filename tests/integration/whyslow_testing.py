@@ -17,7 +17,8 @@ import tempfile
 import time
 import unittest
 
-BUILD = pathlib.Path(os.environ.get("WHYSLOW_BUILD", "build/dev")).resolve()
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+BUILD = pathlib.Path(os.environ.get("WHYSLOW_BUILD", ROOT / "build" / "dev")).resolve()
 WHYSLOW = pathlib.Path(os.environ.get("WHYSLOW", BUILD / "cli" / "whyslow")).resolve()
 TARGETS = BUILD / "targets"
 EXAMPLES = BUILD / "examples"
@@ -306,4 +307,5 @@ class Folded:
 
 def plain(frame):
     """The function's own name: without parameters, namespaces, template arguments."""
-    return frame.removesuffix("_[k]").partition("(")[0].rpartition("::")[2]
+    name = re.sub(r"\(anonymous namespace\)::|\[abi:\w+\]", "", frame.removesuffix("_[k]"))
+    return name.partition("(")[0].rpartition("::")[2]
