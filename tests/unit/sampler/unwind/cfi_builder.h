@@ -111,6 +111,8 @@ struct TestElf {
   uint64_t entry = 0;
   std::vector<uint8_t> code = std::vector<uint8_t>(0x1000, 0x90);
   std::vector<std::pair<std::string, std::pair<uint64_t, CfiBytes>>> sections;  // address, bytes
+  bool has_section_headers = true;
+  uint64_t index_address = 0;  // of PT_GNU_EH_FRAME, within the code; 0: none
 
   std::string Image() const {
     std::string image(0x1000, '\0');
@@ -161,8 +163,8 @@ struct TestElf {
     file.e_entry = entry;
     file.e_phoff = sizeof(file);
     file.e_phentsize = sizeof(Elf64_Phdr);
-    file.e_phnum = 1;
-    file.e_shoff = headers_at;
+    file.e_phnum = index_address != 0 ? 2 : 1;
+    file.e_shoff = has_section_headers ? headers_at : 0;
     file.e_shentsize = sizeof(Elf64_Shdr);
     file.e_shnum = static_cast<uint16_t>(header_count);
     file.e_shstrndx = static_cast<uint16_t>(header_count - 1);
@@ -175,6 +177,12 @@ struct TestElf {
     text.p_filesz = code.size();
     text.p_memsz = code.size();
     std::memcpy(image.data() + sizeof(file), &text, sizeof(text));
+    Elf64_Phdr index{};
+    index.p_type = PT_GNU_EH_FRAME;
+    index.p_offset = index_address;
+    index.p_vaddr = index_address;
+    index.p_filesz = 12;
+    std::memcpy(image.data() + sizeof(file) + sizeof(text), &index, sizeof(index));
   }
 };
 

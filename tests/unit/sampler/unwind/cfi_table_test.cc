@@ -258,6 +258,23 @@ TEST(CfiTable, AFileOffersItsCfiByTheSection) {
   EXPECT_EQ(At(table, 0x1000).cfa_offset, 16);
 }
 
+TEST(CfiTable, WithoutSectionHeadersTheProgramHeaderLeadsToTheCfi) {
+  EhFrameBuilder builder(0x1800);
+  const size_t common = AddUsualCommon(builder);
+  builder.AddFunction(common, 0x1000, 0x10, {0x0e, 16});
+  builder.AddTerminator();
+  TestElf file;
+  file.has_section_headers = false;
+  file.index_address = 0x1700;
+  std::copy(builder.bytes().begin(), builder.bytes().end(), file.code.begin() + 0x800);
+  CfiBytes index;
+  Append(index, {1, 0x1b, 0xff, 0xff});
+  AppendNumber(index, int32_t{0x1800 - 0x1704});
+  std::copy(index.begin(), index.end(), file.code.begin() + 0x700);
+
+  EXPECT_EQ(At(CfiTable::FromElf(*file.Module()->elf()), 0x1000).cfa_offset, 16);
+}
+
 TEST(CfiTable, DebugFrameFillsWhatEhFrameLeavesOpen) {
   EhFrameBuilder builder(kSection);
   const size_t common = AddUsualCommon(builder);

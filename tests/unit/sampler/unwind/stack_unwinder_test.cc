@@ -454,6 +454,19 @@ TEST_F(Arm64UnwinderTest, FramePointersServeWhereThereIsNoCfi) {
   EXPECT_THAT(Unwind(0x1610, memory).frames, ElementsAre(Exact(0x1610), Return(0x1308)));
 }
 
+TEST_F(Arm64UnwinderTest, AboveAFrameLeftByItsRecordTheFramePointerGivesTheCfa) {
+  // The record of 0x1610 is at the bottom of its frame; 0x1210 counts from sp, which is not known.
+  AddFunction(0x1200, 0x40, {0x0e, 32, 0x9d, 4, 0x9e, 3});
+  AddFunction(0x1300, 0x10, {0x07, 30});
+  PutWord(0x120c, 0x94000000);  // bl
+  registers_.Set(arm64::kFp, kStack + 0x10);
+  FakeMemory memory(kStack, {0, 0, kStack + 0x80, Runs(0x1210)});
+  memory.Put(kStack + 0x80, {0x29, Runs(0x1308), 0, 0});
+
+  EXPECT_THAT(Unwind(0x1610, memory).frames,
+              ElementsAre(Exact(0x1610), Return(0x1210), Return(0x1308)));
+}
+
 TEST_F(Arm64UnwinderTest, ASignalTrampolineIsKnownByItsInstructions) {
   AddFunction(0x1100, 0x10, {});
   AddFunction(0x1200, 0x10, {});
