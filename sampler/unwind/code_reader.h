@@ -41,7 +41,7 @@ class CodeWindow {
            offset + static_cast<int>(size) <= static_cast<int>(after_);
   }
   static size_t Index(int offset) {
-    return static_cast<size_t>(static_cast<int>(kBefore) + offset);
+    return kBefore + static_cast<size_t>(offset);  // modulo 2^64: offsets may be negative
   }
 
   // [kBefore - before_, kBefore + after_) is known; the address is at kBefore.

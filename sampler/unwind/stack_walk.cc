@@ -1,5 +1,7 @@
 #include "sampler/unwind/stack_walk.h"
 
+#include <utility>
+
 #include "sampler/unwind/expression.h"
 
 namespace whyslow {
@@ -56,6 +58,8 @@ std::optional<StackWalk::Follow> StackWalk::Attempt(const UserRegisters& start, 
   fp_ = start.fp();
   is_exact_ = true;
   left_stack_ = false;
+  sp_is_guess_ = false;
+  guessed_by_record_ = false;
   wants_all_ = false;
   out_.frames.push_back(RuntimeCodeAddress::At(RuntimeAddress(pc_)));
   code_ = &rules_.Find(RuntimeAddress(pc_), is_exact_, space_, memory_);
@@ -100,11 +104,11 @@ std::optional<StackWalk::Caller> StackWalk::Step(const CodeRule& code) {
     return StepByGuess(code);
   }
   if (code.step == StepKind::kStackPointer && !has_more_to_follow) {
-    return StepQuickly(code, sp_);
+    return StepQuickly(code, QuickCfa(code));
   }
   if (code.step == StepKind::kFramePointer && !has_more_to_follow) {
     if (fp_) {
-      return StepQuickly(code, *fp_);
+      return StepQuickly(code, QuickCfa(code));
     }
     Fail(StackEnd::kRegisterUnknown);
     return std::nullopt;
@@ -120,8 +124,10 @@ std::optional<StackWalk::Caller> StackWalk::StepByGuess(CodeRule code) {
     if (guess.step == StepKind::kFramePointer && (!fp || *fp < sp_ || *fp % sizeof(*fp) != 0)) {
       continue;
     }
-    const std::optional<Caller> caller = StepQuickly(guess, QuickBase(guess));
+    const std::optional<Caller> caller = StepQuickly(guess, QuickCfa(guess));
     if (caller && LooksRight(*caller)) {
+      guessed_by_record_ =
+          architecture_ == Architecture::kArm64 && guess.step == StepKind::kFramePointer;
       return caller;
     }
     copy_ended = copy_ended || (!caller && failed_ == StackEnd::kCopyEnded);
@@ -150,7 +156,8 @@ std::optional<StackWalk::Caller> StackWalk::StepInGo(CodeRule code) {
     return std::nullopt;
   }
   fp_ = fp;
-  std::optional<Caller> by_chain = StepQuickly(rules_.frame_pointer_rule(), *fp);
+  std::optional<Caller> by_chain =
+      StepQuickly(rules_.frame_pointer_rule(), QuickCfa(rules_.frame_pointer_rule()));
   if (!by_chain) {
     // A goroutine's stack, of which no copy was made.
     Fail(words_.has_copy() ? StackEnd::kCopyEnded : StackEnd::kBadMemory);
@@ -173,9 +180,16 @@ bool StackWalk::LooksRight(const Caller& caller) {
          (next.is_signal_frame || rules_.FollowsCall(next, RuntimeAddress(pc), space_, memory_));
 }
 
-std::optional<StackWalk::Caller> StackWalk::StepQuickly(const CodeRule& code, uint64_t cfa_base) {
+uint64_t StackWalk::CfaFromStackPointer(const UnwindRule& rule) {
+  // The frame pointer of ARM64 points to where its predecessor is saved.
+  if (sp_is_guess_ && fp_ && rule.frame_pointer.how == Recovery::kAtCfa) {
+    return *fp_ - static_cast<uint64_t>(int64_t{rule.frame_pointer.offset});
+  }
+  return sp_ + static_cast<uint64_t>(int64_t{rule.cfa_offset});
+}
+
+std::optional<StackWalk::Caller> StackWalk::StepQuickly(const CodeRule& code, uint64_t cfa) {
   const UnwindRule& rule = code.rule;
-  const uint64_t cfa = cfa_base + static_cast<uint64_t>(int64_t{rule.cfa_offset});
   const std::optional<uint64_t> pc =
       words_.Word(cfa + static_cast<uint64_t>(int64_t{rule.return_address.offset}));
   if (!pc) {
@@ -345,6 +359,7 @@ bool StackWalk::Enter(const Caller& caller, bool is_signal_frame) {
   }
   pc_ = pc;
   sp_ = caller.sp;
+  sp_is_guess_ = std::exchange(guessed_by_record_, false);
   is_exact_ = is_signal_frame;
   left_stack_ = left_stack_ || is_signal_frame;
   const bool is_return = !is_exact_ && !code_->is_signal_frame;

@@ -164,6 +164,7 @@ class Decoder {
     return value;
   }
   uint8_t Byte() { return Take<uint8_t>(); }
+  int32_t SignedByte() { return static_cast<int32_t>(Take<uint8_t>() ^ 0x80) - 0x80; }
 
   Format TakeOpcode() {
     uint8_t byte = Byte();
@@ -233,7 +234,7 @@ class Decoder {
       result_.sib = Byte();
     }
     if (mode == 1) {
-      result_.displacement = Take<int8_t>();
+      result_.displacement = SignedByte();
     } else if (mode == 2 || base == 5 || (base == 4 && (result_.sib & 7) == 5)) {
       result_.displacement = Take<int32_t>();
     }
@@ -258,7 +259,7 @@ class Decoder {
                          result_.map == X86Map::k0f;
     switch (kind) {
       case Immediate::k8:
-        result_.immediate = Take<int8_t>();
+        result_.immediate = SignedByte();
         break;
       case Immediate::k16:
         result_.immediate = Take<uint16_t>();
