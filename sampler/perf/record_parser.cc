@@ -1,0 +1,344 @@
+#include "sampler/perf/record_parser.h"
+
+#include <absl/strings/escaping.h>
+#include <sys/sysmacros.h>
+
+#include <array>
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "base/status.h"
+#include "sampler/perf/byte_cursor.h"
+
+namespace whyslow {
+namespace {
+
+constexpr size_t kTrailerSize = 24;  // kSideRecordFields: pid, tid, time, cpu, reserved
+
+// Index: the kernel's number (asm/perf_regs.h). Value: DWARF's.
+#if defined(__x86_64__)
+constexpr uint8_t kNone = 0xff;
+constexpr std::array<uint8_t, 24> kDwarfNumber = {
+    0,     3,     2,     1,     4, 5, 6,  7,  16, kNone, kNone, kNone,
+    kNone, kNone, kNone, kNone, 8, 9, 10, 11, 12, 13,    14,    15};
+constexpr uint8_t DwarfNumber(unsigned kernel) {
+  return kernel < kDwarfNumber.size() ? kDwarfNumber[kernel] : kNone;
+}
+#else
+constexpr uint8_t DwarfNumber(unsigned kernel) { return static_cast<uint8_t>(kernel); }
+#endif
+
+struct SampleReading {
+  Event event;
+  StackSample sample;
+  const RecordLayout& layout;
+};
+
+void ReadIp(ByteCursor& cursor, SampleReading& reading) {
+  const RuntimeAddress ip(cursor.Read<uint64_t>());
+  if (reading.sample.in_kernel) {
+    reading.sample.kernel_callchain.push_back(ip);
+  }
+}
+
+void ReadIds(ByteCursor& cursor, SampleReading& reading) {
+  reading.sample.pid = Pid{cursor.Read<int32_t>()};
+  reading.sample.tid = Tid{cursor.Read<int32_t>()};
+}
+
+void ReadTime(ByteCursor& cursor, SampleReading& reading) {
+  reading.event.when = InstantFromNanos(cursor.Read<uint64_t>());
+}
+
+void ReadCpu(ByteCursor& cursor, SampleReading& reading) {
+  reading.sample.cpu = Cpu{cursor.Read<int32_t>()};
+  cursor.Read<uint32_t>();
+}
+
+void ReadPeriod(ByteCursor& cursor, SampleReading& reading) {
+  const auto counted = Nanoseconds(static_cast<int64_t>(cursor.Read<uint64_t>()));
+  reading.sample.period = reading.layout.period.value_or(counted);
+}
+
+void ReadCallchain(ByteCursor& cursor, SampleReading& reading) {
+  const auto count = cursor.Read<uint64_t>();
+  if (count > cursor.left() / sizeof(uint64_t)) {
+    cursor.Take(cursor.left() + 1);  // damaged: fail the whole record
+    return;
+  }
+  reading.sample.kernel_callchain.clear();  // the chain begins with the ip that was read before
+  std::vector<RuntimeAddress>* chain = nullptr;
+  for (uint64_t i = 0; i < count; ++i) {
+    const auto entry = cursor.Read<uint64_t>();
+    if (entry == PERF_CONTEXT_KERNEL) {
+      chain = &reading.sample.kernel_callchain;
+    } else if (entry == PERF_CONTEXT_USER) {
+      chain = &reading.sample.user_callchain;
+    } else if (entry >= PERF_CONTEXT_MAX) {
+      chain = nullptr;  // a guest's, a hypervisor's
+    } else if (chain != nullptr) {
+      chain->emplace_back(entry);
+    }
+  }
+}
+
+void ReadRegisters(ByteCursor& cursor, SampleReading& reading) {
+  const auto abi = cursor.Read<uint64_t>();
+  if (abi == PERF_SAMPLE_REGS_ABI_NONE) {
+    return;
+  }
+  UserRegisters registers;
+  for (unsigned kernel = 0; kernel < 64; ++kernel) {
+    if ((reading.layout.registers >> kernel & 1) != 0) {
+      const auto value = cursor.Read<uint64_t>();
+      if (DwarfNumber(kernel) < kMaxRegisters) {
+        registers.Set(DwarfNumber(kernel), value);
+      }
+    }
+  }
+  if (abi == PERF_SAMPLE_REGS_ABI_64) {
+    reading.sample.registers = registers;
+  }
+}
+
+// size, that many bytes, and (where size is not 0) how many of them hold the stack.
+void ReadStack(ByteCursor& cursor, SampleReading& reading) {
+  const auto size = cursor.Read<uint64_t>();
+  if (size == 0) {
+    return;
+  }
+  const std::span<const std::byte> bytes = cursor.Take(size);
+  const auto used = cursor.Read<uint64_t>();
+  if (cursor.ok() && used <= bytes.size()) {
+    reading.sample.stack.assign(bytes.data(), bytes.data() + used);
+  }
+}
+
+// What can be asked for, in the order in which the kernel writes it. A field that is asked for and
+// missing here would shift all that follow: RecordLayout::Of checks.
+struct SampleField {
+  uint64_t mask;
+  void (*read)(ByteCursor&, SampleReading&);
+};
+constexpr std::array kSampleFields = {
+    SampleField{PERF_SAMPLE_IP, ReadIp},
+    SampleField{PERF_SAMPLE_TID, ReadIds},
+    SampleField{PERF_SAMPLE_TIME, ReadTime},
+    SampleField{PERF_SAMPLE_CPU, ReadCpu},
+    SampleField{PERF_SAMPLE_PERIOD, ReadPeriod},
+    SampleField{PERF_SAMPLE_CALLCHAIN, ReadCallchain},
+    SampleField{PERF_SAMPLE_REGS_USER, ReadRegisters},
+    SampleField{PERF_SAMPLE_STACK_USER, ReadStack},
+};
+
+std::optional<Event> ParseSample(ByteCursor cursor, uint16_t misc, const RecordLayout& layout) {
+  SampleReading reading{.event = {}, .sample = {}, .layout = layout};
+  reading.sample.in_kernel = (misc & PERF_RECORD_MISC_CPUMODE_MASK) == PERF_RECORD_MISC_KERNEL;
+  for (const SampleField& field : kSampleFields) {
+    if ((layout.sample_type & field.mask) != 0) {
+      field.read(cursor, reading);
+    }
+  }
+  if (!cursor.ok()) {
+    return std::nullopt;
+  }
+  reading.event.what = std::move(reading.sample);
+  return std::move(reading.event);
+}
+
+struct Trailer {
+  Pid pid = kNoPid;
+  Tid tid = kNoTid;
+  Instant when;
+};
+
+Trailer ReadTrailer(std::span<const std::byte> record) {
+  if (record.size() < sizeof(perf_event_header) + kTrailerSize) {
+    return {};
+  }
+  ByteCursor cursor(record.last(kTrailerSize));
+  Trailer trailer;
+  trailer.pid = Pid{cursor.Read<int32_t>()};
+  trailer.tid = Tid{cursor.Read<int32_t>()};
+  trailer.when = InstantFromNanos(cursor.Read<uint64_t>());
+  return trailer;
+}
+
+MappingAdded ParseMapping(ByteCursor& cursor, uint16_t misc) {
+  MappingAdded mapping;
+  mapping.pid = Pid{cursor.Read<int32_t>()};
+  cursor.Read<int32_t>();  // tid
+  mapping.start = RuntimeAddress(cursor.Read<uint64_t>());
+  mapping.size = cursor.Read<uint64_t>();
+  mapping.file_offset = cursor.Read<uint64_t>();
+  ByteCursor identity(cursor.Take(24));
+  if ((misc & PERF_RECORD_MISC_MMAP_BUILD_ID) != 0) {
+    const size_t size = identity.Read<uint8_t>();
+    identity.Take(3);
+    const std::span<const std::byte> id = identity.Take(size);
+    mapping.build_id = absl::BytesToHexString(
+        absl::string_view(reinterpret_cast<const char*>(id.data()), id.size()));
+  } else {
+    const auto major = identity.Read<uint32_t>();
+    const auto minor = identity.Read<uint32_t>();
+    mapping.device = makedev(major, minor);  // as fstat gives it
+    mapping.inode = identity.Read<uint64_t>();
+  }
+  cursor.Read<uint32_t>();  // prot
+  cursor.Read<uint32_t>();  // flags
+  mapping.path = cursor.ReadPaddedText();
+  return mapping;
+}
+
+ThreadNamed ParseName(ByteCursor& cursor, uint16_t misc) {
+  ThreadNamed named;
+  named.pid = Pid{cursor.Read<int32_t>()};
+  named.tid = Tid{cursor.Read<int32_t>()};
+  named.name = cursor.ReadPaddedText();
+  named.exec = (misc & PERF_RECORD_MISC_COMM_EXEC) != 0;
+  return named;
+}
+
+struct ForkOrExit {
+  Pid pid, parent_pid;
+  Tid tid, parent_tid;
+};
+
+ForkOrExit ParseTask(ByteCursor& cursor) {
+  ForkOrExit task{};
+  task.pid = Pid{cursor.Read<int32_t>()};
+  task.parent_pid = Pid{cursor.Read<int32_t>()};
+  task.tid = Tid{cursor.Read<int32_t>()};
+  task.parent_tid = Tid{cursor.Read<int32_t>()};
+  return task;
+}
+
+ThreadStarted ParseFork(ByteCursor& cursor) {
+  const ForkOrExit task = ParseTask(cursor);
+  return {.pid = task.pid,
+          .tid = task.tid,
+          .parent_pid = task.parent_pid,
+          .parent_tid = task.parent_tid};
+}
+
+ThreadExited ParseExit(ByteCursor& cursor) {
+  const ForkOrExit task = ParseTask(cursor);
+  return {.pid = task.pid, .tid = task.tid};
+}
+
+EventsLost ParseLost(ByteCursor& cursor, uint32_t type) {
+  if (type == PERF_RECORD_LOST) {
+    cursor.Read<uint64_t>();  // id
+  }
+  return {.kind = LossKind::kRingFull, .count = cursor.Read<uint64_t>()};
+}
+
+using What = decltype(Event::what);
+
+What ParseSwitch(const Trailer& trailer, uint16_t misc) {
+  if ((misc & PERF_RECORD_MISC_SWITCH_OUT) == 0) {
+    return SwitchIn{.pid = trailer.pid, .tid = trailer.tid};
+  }
+  return SwitchOut{.pid = trailer.pid,
+                   .tid = trailer.tid,
+                   .preempted = (misc & PERF_RECORD_MISC_SWITCH_OUT_PREEMPT) != 0};
+}
+
+// `body` stands between the header and the trailer.
+std::optional<What> ParseBody(ByteCursor body, const perf_event_header& header,
+                              const Trailer& trailer) {
+  What what;
+  switch (header.type) {
+    case PERF_RECORD_MMAP2:
+      what = ParseMapping(body, header.misc);
+      break;
+    case PERF_RECORD_COMM:
+      what = ParseName(body, header.misc);
+      break;
+    case PERF_RECORD_FORK:
+      what = ParseFork(body);
+      break;
+    case PERF_RECORD_EXIT:
+      what = ParseExit(body);
+      break;
+    case PERF_RECORD_SWITCH:
+    case PERF_RECORD_SWITCH_CPU_WIDE:
+      what = ParseSwitch(trailer, header.misc);
+      break;
+    case PERF_RECORD_LOST:
+    case PERF_RECORD_LOST_SAMPLES:
+      what = ParseLost(body, header.type);
+      break;
+    case PERF_RECORD_THROTTLE:
+      what = EventsLost{.kind = LossKind::kThrottled, .count = 1};
+      break;
+    default:
+      return std::nullopt;
+  }
+  return body.ok() ? std::optional(std::move(what)) : std::nullopt;
+}
+
+}  // namespace
+
+RecordLayout RecordLayout::Of(const perf_event_attr& attr) {
+  uint64_t readable = 0;
+  for (const SampleField& field : kSampleFields) {
+    readable |= field.mask;
+  }
+  WHYSLOW_CHECK((attr.sample_type & ~readable) == 0);
+  WHYSLOW_CHECK((attr.sample_type & kSideRecordFields) == kSideRecordFields);
+  RecordLayout layout{.sample_type = attr.sample_type, .registers = attr.sample_regs_user};
+  if (attr.freq != 0) {
+    layout.period = Nanoseconds(1'000'000'000 / static_cast<int64_t>(attr.sample_freq));
+  }
+  return layout;
+}
+
+RecordOwner OwnerOf(std::span<const std::byte> record, const RecordLayout& layout) {
+  ByteCursor cursor(record);
+  const auto header = cursor.Read<perf_event_header>();
+  switch (header.type) {
+    case PERF_RECORD_SAMPLE:
+      if ((layout.sample_type & PERF_SAMPLE_IP) != 0) {
+        cursor.Read<uint64_t>();
+      }
+      return {.pid = Pid{cursor.Read<int32_t>()}};
+    case PERF_RECORD_FORK: {
+      const ForkOrExit task = ParseTask(cursor);
+      return {.pid = task.pid, .parent_pid = task.parent_pid};
+    }
+    case PERF_RECORD_EXIT:
+    case PERF_RECORD_COMM:
+    case PERF_RECORD_MMAP2:
+      return {.pid = Pid{cursor.Read<int32_t>()}};
+    case PERF_RECORD_SWITCH:
+    case PERF_RECORD_SWITCH_CPU_WIDE:
+      return {.pid = ReadTrailer(record).pid, .is_switch = true};
+    default:
+      return {.concerns_all = true};
+  }
+}
+
+std::optional<Event> ParseRecord(std::span<const std::byte> record, const RecordLayout& layout) {
+  ByteCursor cursor(record);
+  const auto header = cursor.Read<perf_event_header>();
+  if (!cursor.ok() || header.size != record.size()) {
+    return std::nullopt;
+  }
+  if (header.type == PERF_RECORD_SAMPLE) {
+    return ParseSample(cursor, header.misc, layout);
+  }
+  if (cursor.left() < kTrailerSize) {
+    return std::nullopt;
+  }
+  const Trailer trailer = ReadTrailer(record);
+  std::optional<What> what =
+      ParseBody(ByteCursor(cursor.Take(cursor.left() - kTrailerSize)), header, trailer);
+  if (!what) {
+    return std::nullopt;
+  }
+  return Event{.when = trailer.when, .what = *std::move(what)};
+}
+
+}  // namespace whyslow

@@ -1,0 +1,40 @@
+// Which processes are profiled: the given ones and, where wanted, every process they start.
+#pragma once
+
+#include <absl/container/flat_hash_map.h>
+#include <absl/container/flat_hash_set.h>
+
+#include "base/ids.h"
+#include "sampler/event.h"
+
+namespace whyslow {
+
+// Fed with every event in time order; says which of them are the target's.
+class TargetSet {
+ public:
+  explicit TargetSet(bool follow_children) : follow_children_(follow_children) {}
+
+  // Its threads come as ThreadStarted.
+  void AddProcess(Pid pid) { processes_.try_emplace(pid); }
+
+  // True: the event belongs to a target process (or to none, as losses do). Follows forks, exits
+  // and execs.
+  bool Apply(const Event& event);
+
+  bool Contains(Pid pid) const { return processes_.contains(pid); }
+  // All target processes have ended.
+  bool empty() const { return processes_.empty(); }
+
+  using Threads = absl::flat_hash_set<Tid>;
+  const absl::flat_hash_map<Pid, Threads>& processes() const { return processes_; }
+
+ private:
+  bool Start(const ThreadStarted& started);
+  bool Exit(const ThreadExited& exited);
+  bool Name(const ThreadNamed& named);
+
+  bool follow_children_;
+  absl::flat_hash_map<Pid, Threads> processes_;
+};
+
+}  // namespace whyslow
