@@ -88,6 +88,14 @@ TEST(ProfileTitle, TellsTargetModeDurationTotalAndTime) {
   EXPECT_EQ(title.details, "wall · 1 s · 1.234 s in total · 2026-01-01 00:00:00 UTC");
 }
 
+TEST(ProfileTitle, TheModeIsOneWord) {
+  Profile profile = CpuProfile();
+  profile.strings[profile.comments[1].value()] = "mode: cpu, event: cycles";
+
+  EXPECT_THAT(TitleOf(profile, ShownValueOf(profile), 100, "").details,
+              HasSubstr("cpu · 1 s · 100 samples in total"));
+}
+
 TEST(ProfileTitle, WithoutACommentTheHeaviestProcessIsTheTarget) {
   Profile profile = ServerProfile();
   profile.comments.clear();
