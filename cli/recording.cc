@@ -154,6 +154,9 @@ ExitCode FinishRecording(CaptureResult result, const WritePlan& plan, SignalWatc
   for (const absl::Status& problem : files.failed) {
     console.Error(std::string(problem.message()));
   }
+  if (!result.recording_problem.ok()) {
+    console.Error("--record: " + std::string(result.recording_problem.message()));
+  }
   if (files.written.empty()) {
     Rescue(result.profile, plan, console);
   }
@@ -161,7 +164,8 @@ ExitCode FinishRecording(CaptureResult result, const WritePlan& plan, SignalWatc
                            .unresolved_share = UnresolvedShare(result.profile),
                            .written = files.written,
                            .child = plan.child}));
-  return files.failed.empty() ? ExitCode::kDone : ExitCode::kFailed;
+  const bool all_written = files.failed.empty() && result.recording_problem.ok();
+  return all_written ? ExitCode::kDone : ExitCode::kFailed;
 }
 
 int64_t UtcSeconds() { return time(nullptr); }

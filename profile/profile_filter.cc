@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "base/status.h"
-#include "profile/saturated_sum.h"
 #include "profile/profile_builder.h"
+#include "profile/saturated_sum.h"
 
 namespace whyslow {
 namespace {
