@@ -109,7 +109,9 @@ std::string ReadableValue(int64_t value, const ShownValue& shown) {
 
 ProfileTitle TitleOf(const Profile& profile, const ShownValue& shown, int64_t total,
                      const std::string& chosen) {
-  const std::string_view mode = CommentValue(profile, "mode");
+  // "mode: cpu, event: cycles"
+  const std::string_view facts = CommentValue(profile, "mode");
+  const std::string_view mode = facts.substr(0, facts.find(','));
   std::string details = mode.empty() ? shown.type : std::string(mode);
   if (profile.duration_nanos > 0) {
     details += kSeparator;
