@@ -117,6 +117,10 @@ class EventSource {
   // Appends what has come, waiting for it a bounded time (well under a second). False: no more will
   // come.
   virtual bool Read(std::vector<Event>& out) = 0;
+  // No more is wanted: Read delivers what has come until now, then false. Any thread.
+  virtual void Stop() = 0;
+  // When the sampling ended. After Read gave false.
+  virtual Instant ended_at() const { return MonotonicClock::now(); }
 };
 
 }  // namespace whyslow

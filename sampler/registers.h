@@ -45,6 +45,8 @@ class UserRegisters {
     valid_ |= uint64_t{1} << number;
   }
   void Forget(uint8_t number) { valid_ &= ~(uint64_t{1} << number); }
+  // Forgets all but these: bit n stands for register n.
+  void Keep(uint64_t numbers) { valid_ &= numbers; }
 
   uint8_t pc_number() const { return is_x86() ? x86::kRip : arm64::kPc; }
   uint8_t sp_number() const { return is_x86() ? x86::kRsp : arm64::kSp; }

@@ -1,60 +1,64 @@
-// Two threads pass one byte back and forth over pipes on one CPU: as many context switches a second
-// as the machine can do. Prints the CPU time that a round trip takes, in microseconds, which is
-// steady where throughput is not. Usage: pingpong ROUND_TRIPS [CPU]
+// Two threads pass one byte to and fro over pipes on one CPU: as many context switches as a machine
+// can do. Usage: pingpong SECONDS [CPU]. Says READY, begins when a line comes on standard input,
+// ends with: RESULT ROUNDS CPU_NANOSECONDS
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <sched.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
-static long round_trips;
 static int there[2];
 static int back[2];
 
-static void Pass(int from, int to, int starts) {
-  char byte = 0;
-  for (long i = 0; i < round_trips; ++i) {
-    if (starts && write(to, &byte, 1) != 1) {
-      abort();
-    }
-    if (read(from, &byte, 1) != 1) {
-      abort();
-    }
-    if (!starts && write(to, &byte, 1) != 1) {
-      abort();
-    }
-  }
+static int64_t Nanos(clockid_t clock) {
+  struct timespec value;
+  clock_gettime(clock, &value);
+  return (int64_t)value.tv_sec * 1000000000 + value.tv_nsec;
 }
 
-static void* Answer(void* unused) {
-  Pass(there[0], back[1], /*starts=*/0);
+static void* Echo(void* unused) {
+  char byte;
+  while (read(there[0], &byte, 1) == 1 && write(back[1], &byte, 1) == 1) {
+  }
   return unused;
 }
 
-static double CpuSeconds(void) {
-  struct timespec used;
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
-  return (double)used.tv_sec + (double)used.tv_nsec / 1e9;
-}
-
 int main(int argc, char** argv) {
-  round_trips = argc > 1 ? atol(argv[1]) : 1000000;
+  const double seconds = argc > 1 ? atof(argv[1]) : 2;
+  alarm((unsigned)seconds + 60);
   cpu_set_t one;
   CPU_ZERO(&one);
-  CPU_SET(argc > 2 ? atoi(argv[2]) : 0, &one);
-  pthread_t answering;
-  if (sched_setaffinity(0, sizeof(one), &one) != 0 || pipe(there) != 0 || pipe(back) != 0) {
-    perror("pingpong");
+  CPU_SET((size_t)(argc > 2 ? atoi(argv[2]) : 0), &one);
+  sched_setaffinity(0, sizeof(one), &one);
+  pthread_t echo;
+  if (pipe(there) != 0 || pipe(back) != 0 || pthread_create(&echo, NULL, Echo, NULL) != 0) {
     return 1;
   }
-  const double before = CpuSeconds();
-  if (pthread_create(&answering, NULL, Answer, NULL) != 0) {
+  printf("READY %d\n", (int)getpid());
+  fflush(stdout);
+  char line[16];
+  if (fgets(line, sizeof(line), stdin) == NULL) {
     return 1;
   }
-  Pass(back[0], there[1], /*starts=*/1);
-  pthread_join(answering, NULL);
-  printf("%.4f\n", (CpuSeconds() - before) * 1e6 / (double)round_trips);
+
+  const int64_t cpu_before = Nanos(CLOCK_PROCESS_CPUTIME_ID);
+  const int64_t end = Nanos(CLOCK_MONOTONIC) + (int64_t)(seconds * 1e9);
+  int64_t rounds = 0;
+  char byte = 'x';
+  do {
+    for (int i = 0; i < 64; ++i) {
+      if (write(there[1], &byte, 1) != 1 || read(back[0], &byte, 1) != 1) {
+        return 1;
+      }
+    }
+    rounds += 64;
+  } while (Nanos(CLOCK_MONOTONIC) < end);
+  const int64_t cpu = Nanos(CLOCK_PROCESS_CPUTIME_ID) - cpu_before;
+  close(there[1]);
+  pthread_join(echo, NULL);
+  printf("RESULT %lld %lld\n", (long long)rounds, (long long)cpu);
   return 0;
 }

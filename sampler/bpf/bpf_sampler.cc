@@ -124,6 +124,8 @@ class LibbpfSampler final : public BpfSampler {
 
 }  // namespace
 
+bool BpfSampler::IsBuiltIn() { return true; }
+
 absl::StatusOr<std::unique_ptr<BpfSampler>> BpfSampler::Load(bool follow_children) {
   return LibbpfSampler::Load(follow_children);
 }

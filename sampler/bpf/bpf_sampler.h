@@ -23,6 +23,7 @@ struct EndedThread {
 // Process numbers are those of the machine's first PID namespace. Used by one thread.
 class BpfSampler {
  public:
+  static bool IsBuiltIn();
   // An error says why there is no BPF here: not built in, not permitted, too old a kernel.
   static absl::StatusOr<std::unique_ptr<BpfSampler>> Load(bool follow_children);
 

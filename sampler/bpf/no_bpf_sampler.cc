@@ -4,6 +4,8 @@
 
 namespace whyslow {
 
+bool BpfSampler::IsBuiltIn() { return false; }
+
 absl::StatusOr<std::unique_ptr<BpfSampler>> BpfSampler::Load(bool /*follow_children*/) {
   return MakeStatus(absl::StatusCode::kUnimplemented, "this whyslow was built without BPF");
 }

@@ -55,7 +55,7 @@ class PerfEventSource final : public EventSource {
   bool Read(std::vector<Event>& out) override;
 
   // From any thread, also from a signal handler. What has happened up to now is still given.
-  void Stop();
+  void Stop() override;
 
   const Facts& facts() const { return facts_; }
   Instant attached_at() const { return attached_at_; }

@@ -200,6 +200,10 @@ recording::Header EncodeHeader(const RecordingHeader& header) {
     to.add_targets(Number(pid));
   }
   to.set_frequency_hz(header.frequency_hz);
+  to.set_attached_at_utc_nanos(header.attached_at_utc_nanos);
+  for (const std::string& comment : header.comments) {
+    to.add_comments(comment);
+  }
   return to;
 }
 
@@ -215,6 +219,8 @@ RecordingHeader DecodeHeader(const recording::Header& from) {
     header.targets.push_back(Pid{pid});
   }
   header.frequency_hz = from.frequency_hz();
+  header.attached_at_utc_nanos = from.attached_at_utc_nanos();
+  header.comments.assign(from.comments().begin(), from.comments().end());
   return header;
 }
 

@@ -21,18 +21,19 @@ bool Parse(std::string_view bytes, google::protobuf::MessageLite& message) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<RecordingSource>> RecordingSource::Create(
-    const std::string& path, const RecordingHeader& header, EventSource& source) {
+    const std::string& path, const RecordingHeader& header, std::unique_ptr<EventSource> source) {
   ASSIGN_OR_RETURN(MessageWriter writer, MessageWriter::Create(path));
   recording::Header message = EncodeHeader(header);
   message.set_magic(kMagic);
   message.set_version(kVersion);
   RETURN_IF_ERROR(writer.Write(message.SerializeAsString()));
-  return std::unique_ptr<RecordingSource>(new RecordingSource(std::move(writer), source));
+  return std::unique_ptr<RecordingSource>(
+      new RecordingSource(std::move(writer), std::move(source)));
 }
 
 bool RecordingSource::Read(std::vector<Event>& out) {
   const size_t before = out.size();
-  const bool more = source_.Read(out);
+  const bool more = source_->Read(out);
   recording::Entry entry;
   for (size_t i = before; i < out.size() && status_.ok(); ++i, ++written_) {
     EncodeEvent(out[i], entry);
@@ -42,14 +43,17 @@ bool RecordingSource::Read(std::vector<Event>& out) {
   return more;
 }
 
-absl::Status RecordingSource::Finish() {
+absl::Status RecordingSource::Finish(Instant ended_at) {
   if (status_.ok()) {
     recording::Entry entry;
+    entry.set_when(ended_at.time_since_epoch().count());
     entry.mutable_end()->set_entries(written_);
     status_ = writer_.Write(entry.SerializeAsString());
   }
-  const absl::Status closed = writer_.Close();
-  return status_.ok() ? closed : status_;
+  if (!status_.ok()) {
+    return status_;  // the unfinished file goes with the writer
+  }
+  return writer_.Close();
 }
 
 absl::StatusOr<std::unique_ptr<ReplaySource>> ReplaySource::Open(const std::string& path) {
@@ -85,6 +89,7 @@ bool ReplaySource::ReadOne(std::vector<Event>& out) {
     return false;
   }
   if (entry.has_end()) {
+    ended_at_ = Instant(Nanoseconds(entry.when()));
     return false;
   }
   ++read_;
@@ -96,10 +101,10 @@ bool ReplaySource::ReadOne(std::vector<Event>& out) {
 
 bool ReplaySource::Read(std::vector<Event>& out) {
   const size_t before = out.size();
-  while (!ended_ && out.size() - before < kEventsPerRead) {
+  while (!ended_ && !stopped_ && out.size() - before < kEventsPerRead) {
     ended_ = !ReadOne(out);
   }
-  return !ended_ || out.size() > before;
+  return (!ended_ && !stopped_) || out.size() > before;
 }
 
 }  // namespace whyslow

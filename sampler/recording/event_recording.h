@@ -4,6 +4,7 @@
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -18,23 +19,24 @@ namespace whyslow {
 // Passes on another source's events and writes each of them down.
 class RecordingSource final : public EventSource {
  public:
-  // `source` must outlive this.
-  static absl::StatusOr<std::unique_ptr<RecordingSource>> Create(const std::string& path,
-                                                                 const RecordingHeader& header,
-                                                                 EventSource& source);
+  static absl::StatusOr<std::unique_ptr<RecordingSource>> Create(
+      const std::string& path, const RecordingHeader& header, std::unique_ptr<EventSource> source);
 
   // Writing that fails (a full disk) stops the writing, not the profile.
   bool Read(std::vector<Event>& out) override;
+  void Stop() override { source_->Stop(); }
+  Instant ended_at() const override { return source_->ended_at(); }
 
-  // Completes the file. The first failure of all, so call it even after one.
-  absl::Status Finish();
+  // Completes the file, which has its name only from then on. `ended_at`: when the sampling ended.
+  // Gives the first failure of all, so call it even after one.
+  absl::Status Finish(Instant ended_at);
 
  private:
-  RecordingSource(MessageWriter writer, EventSource& source)
-      : writer_(std::move(writer)), source_(source) {}
+  RecordingSource(MessageWriter writer, std::unique_ptr<EventSource> source)
+      : writer_(std::move(writer)), source_(std::move(source)) {}
 
   MessageWriter writer_;
-  EventSource& source_;
+  std::unique_ptr<EventSource> source_;
   uint64_t written_ = 0;
   absl::Status status_;
   std::string message_;  // a member to keep its memory
@@ -48,6 +50,8 @@ class ReplaySource final : public EventSource {
 
   const RecordingHeader& header() const { return header_; }
   bool Read(std::vector<Event>& out) override;
+  void Stop() override { stopped_ = true; }
+  Instant ended_at() const override { return ended_at_; }
   // After Read gave false: whether that was the recording's end, or damage.
   const absl::Status& status() const { return status_; }
 
@@ -62,6 +66,8 @@ class ReplaySource final : public EventSource {
   RecordingHeader header_;
   uint64_t read_ = 0;
   bool ended_ = false;
+  std::atomic<bool> stopped_ = false;
+  Instant ended_at_;
   absl::Status status_;
 };
 

@@ -6,6 +6,9 @@
 
 #include <cerrno>
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
 #include <utility>
 
 #include "base/status.h"
@@ -22,19 +25,26 @@ constexpr int kMostVarintBytes = 10;
 }  // namespace
 
 absl::StatusOr<MessageWriter> MessageWriter::Create(const std::string& path) {
-  constexpr mode_t kOwnerOnly = 0600;
-  UniqueFd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, kOwnerOnly));
+  std::string temporary = (std::filesystem::path(path).parent_path() / ".whyslow.XXXXXX").string();
+  UniqueFd fd(mkostemp(temporary.data(), O_CLOEXEC));
   if (!fd) {
     return ErrnoStatus(errno, path);
   }
   // The fastest level: stacks are mostly repetition, and the target's CPU is better used otherwise.
   GzipPtr file(gzdopen(fd.get(), "wb1"));
   if (file == nullptr) {
+    unlink(temporary.c_str());
     return MakeStatus(absl::StatusCode::kResourceExhausted, path + ": out of memory");
   }
   fd.Release();
   gzbuffer(file.get(), kBufferBytes);
-  return MessageWriter(path, std::move(file));
+  return MessageWriter(path, std::move(temporary), std::move(file));
+}
+
+MessageWriter::~MessageWriter() {
+  if (!temporary_.empty()) {
+    unlink(temporary_.c_str());
+  }
 }
 
 absl::Status MessageWriter::Write(std::string_view message) {
@@ -55,7 +65,14 @@ absl::Status MessageWriter::Write(std::string_view message) {
 
 absl::Status MessageWriter::Close() {
   const int result = gzclose(file_.release());
-  return result == Z_OK ? absl::OkStatus() : ErrnoStatus(result == Z_ERRNO ? errno : EIO, path_);
+  if (result != Z_OK) {
+    return ErrnoStatus(result == Z_ERRNO ? errno : EIO, path_);
+  }
+  if (rename(temporary_.c_str(), path_.c_str()) != 0) {
+    return ErrnoStatus(errno, path_);
+  }
+  temporary_.clear();
+  return absl::OkStatus();
 }
 
 absl::StatusOr<MessageReader> MessageReader::Open(const std::string& path) {

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace whyslow {
 
@@ -19,17 +20,25 @@ using GzipPtr = std::unique_ptr<gzFile_s, CloseGzip>;
 
 class MessageWriter {
  public:
-  // Mode 0600: stacks hold what the target had in hand.
+  // A file beside `path`, mode 0600: stacks hold what the target had in hand.
   static absl::StatusOr<MessageWriter> Create(const std::string& path);
 
   absl::Status Write(std::string_view message);
-  // Nothing is whole before this.
+  // Gives the finished file its name. Without it nothing is left.
   absl::Status Close();
+  MessageWriter(MessageWriter&& other) noexcept
+      : path_(std::move(other.path_)),
+        temporary_(std::exchange(other.temporary_, {})),
+        file_(std::move(other.file_)) {}
+  MessageWriter& operator=(MessageWriter&&) = delete;
+  ~MessageWriter();
 
  private:
-  MessageWriter(std::string path, GzipPtr file) : path_(std::move(path)), file_(std::move(file)) {}
+  MessageWriter(std::string path, std::string temporary, GzipPtr file)
+      : path_(std::move(path)), temporary_(std::move(temporary)), file_(std::move(file)) {}
 
   std::string path_;
+  std::string temporary_;  // empty: closed, or moved from
   GzipPtr file_;
 };
 

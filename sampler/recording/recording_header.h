@@ -19,8 +19,10 @@ struct RecordingHeader {
   std::string kernel_release;
   std::string boot_id;
   Instant attached_at;
+  int64_t attached_at_utc_nanos = 0;
   std::vector<Pid> targets;
   uint32_t frequency_hz = 0;
+  std::vector<std::string> comments;  // what stands at the head of the profile
 
   // Machine, kernel and boot of where we run; the rest is the caller's.
   static RecordingHeader OfThisMachine();

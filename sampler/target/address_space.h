@@ -37,16 +37,21 @@ struct Mapping {
 class AddressSpace {
  public:
   void Add(Mapping mapping);
-  void Clear() { mappings_.clear(); }
+  void Clear();
 
   // The mapping that holds the address; nullptr: none known. Valid until the next change.
   const Mapping* Find(RuntimeAddress address) const;
+
+  // Changes with every change; equal versions (of copies, too) mean equal contents. For caches of
+  // what was found here.
+  uint32_t version() const { return version_; }
 
   size_t size() const { return mappings_.size(); }
   const std::map<RuntimeAddress, Mapping>& mappings() const { return mappings_; }
 
  private:
   std::map<RuntimeAddress, Mapping> mappings_;  // by start; never overlapping
+  uint32_t version_ = 0;                        // 0: empty
 };
 
 }  // namespace whyslow

@@ -20,6 +20,14 @@ class TargetMemory {
   // Bytes read before the first unreadable one; 0 when `from` itself is unreadable.
   virtual size_t Read(RuntimeAddress from, std::span<std::byte> into) const = 0;
 
+  // What can be read without a call: the bytes from `start` on. Empty where there is no copy.
+  // Read() gives the same bytes there.
+  struct Bytes {
+    RuntimeAddress start;
+    std::span<const std::byte> bytes;
+  };
+  virtual Bytes Copy() const { return {}; }
+
   // nullopt, never a silent 0.
   template <class T>
   std::optional<T> ReadValue(RuntimeAddress from) const {
@@ -45,6 +53,8 @@ class StackCopy final : public TargetMemory {
     std::memcpy(into.data(), bytes_.data() + offset, size);
     return size;
   }
+
+  Bytes Copy() const override { return {start_, bytes_}; }
 
  private:
   RuntimeAddress start_;

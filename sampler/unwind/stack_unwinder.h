@@ -1,43 +1,25 @@
 // Native stacks from registers and memory: frame by frame to the root, or to a stated reason.
 #pragma once
 
-#include <absl/container/flat_hash_map.h>
-
+#include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <string_view>
 #include <vector>
 
 #include "base/address.h"
 #include "sampler/registers.h"
 #include "sampler/target/address_space.h"
 #include "sampler/target/target_memory.h"
+#include "sampler/unwind/stack_end.h"
 
 namespace whyslow {
-
-// Why a walk ended. Everything but kRoot is shown as a frame `[truncated: REASON]`.
-enum class StackEnd : uint8_t {
-  kRoot,             // the program's or thread's entry
-  kNoRegisters,      // the kernel gave no user registers
-  kCopyEnded,        // the caller's words lie beyond the copied part of the stack
-  kBadMemory,        // the rules led to memory that cannot be read, or backwards on the stack
-  kNoUnwindInfo,     // code without CFI, and no frame pointer that leads on
-  kUnknownMapping,   // code in no known mapping
-  kRegisterUnknown,  // a rule needs a register that was not saved
-  kTooDeep,          // more frames than kMaxFrames
-};
-
-// "stack copy ended", "no unwind information", ...; "" for kRoot.
-std::string_view ReasonFor(StackEnd end);
 
 struct NativeStack {
   std::vector<RuntimeCodeAddress> frames;  // leaf first
   StackEnd end = StackEnd::kNoRegisters;
 };
 
-class CfiTable;
-
-enum class UnwindMode : uint8_t { kAuto, kDwarf, kFramePointers };
+class CodeRules;
 
 // Used by one thread. Keeps one compiled table a module, shared by all processes that map it.
 class StackUnwinder {
@@ -47,16 +29,22 @@ class StackUnwinder {
   explicit StackUnwinder(UnwindMode mode = UnwindMode::kAuto);
   ~StackUnwinder();
 
-  // Replaces `out`, whose storage is kept for the next stack.
+  // Replaces `out`, whose storage is kept for the next stack. The leaf is where the thread was
+  // executing (At); so is code that a signal interrupted, and the trampoline above it, to which
+  // nothing returns. All others are return addresses.
   void Unwind(const UserRegisters& registers, const AddressSpace& space, const TargetMemory& memory,
               NativeStack& out);
 
+  // ARM64: the bits of a return address that may hold its signature (NT_ARM_PAC_MASK). 0: none.
+  void SetPointerAuthenticationMask(uint64_t mask) { signature_mask_ = mask; }
+
  private:
-  const CfiTable* TableFor(const ModuleFileRef& module);
+  CodeRules& RulesFor(Architecture architecture);
 
   UnwindMode mode_;
-  // Keyed by the module itself, which the entry keeps alive.
-  absl::flat_hash_map<ModuleFileRef, std::unique_ptr<CfiTable>> tables_;
+  uint64_t signature_mask_ = 0;
+  // By architecture. In life only the host's is used; recordings may come from elsewhere.
+  std::unique_ptr<CodeRules> rules_[2];
 };
 
 }  // namespace whyslow

@@ -22,6 +22,7 @@ class ScriptedSource final : public EventSource {
     }
     return !std::exchange(events_, {}).empty();
   }
+  void Stop() override {}
 
  private:
   std::vector<Event> events_;
@@ -59,21 +60,22 @@ class Recording : public testing::Test {
   ~Recording() override { std::filesystem::remove(path_); }
 
   absl::Status Record(std::vector<Event> events) {
-    ScriptedSource source(std::move(events));
-    auto recording = RecordingSource::Create(path_, header_, source);
+    auto recording = RecordingSource::Create(path_, header_,
+                                             std::make_unique<ScriptedSource>(std::move(events)));
     if (!recording.ok()) {
       return recording.status();
     }
     std::vector<Event> passed;
     while ((*recording)->Read(passed)) {
     }
-    return (*recording)->Finish();
+    return (*recording)->Finish(InstantFromNanos(9000));
   }
 
   struct Replayed {
     std::vector<Event> events;
     absl::Status status;
     RecordingHeader header;
+    Instant ended_at;
   };
   Replayed Replay() {
     Replayed replayed;
@@ -86,6 +88,7 @@ class Recording : public testing::Test {
     }
     replayed.status = (*source)->status();
     replayed.header = (*source)->header();
+    replayed.ended_at = (*source)->ended_at();
     return replayed;
   }
 
@@ -179,6 +182,7 @@ TEST_F(Recording, TheHeaderComesBack) {
   EXPECT_EQ(header.options.at("frequency"), "99");
   EXPECT_EQ(header.attached_at, InstantFromNanos(500));
   EXPECT_EQ(header.targets, std::vector<Pid>{Pid{7}});
+  EXPECT_EQ(Replay().ended_at, InstantFromNanos(9000));
 }
 
 TEST_F(Recording, ItIsForItsOwnerOnly) {

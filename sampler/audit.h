@@ -1,0 +1,34 @@
+// What a capture knows about its own faults: losses, unfinished stacks, its own cost.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "base/time.h"
+
+namespace whyslow {
+
+struct Audit {
+  uint64_t samples = 0;
+  uint64_t lost_in_kernel = 0;                // no room in a ring
+  uint64_t shed_samples = 0;                  // dropped by us under load
+  uint64_t shortened_stacks = 0;              // cut by us under load
+  uint64_t throttled = 0;                     // times that the kernel paused the clock
+  std::map<std::string, uint64_t> truncated;  // by reason
+  Nanoseconds exact_cpu{};                    // of the target, from the scheduler
+  Nanoseconds sampled_cpu{};                  // that the samples stood for before scaling
+  Nanoseconds own_cpu{};                      // of the profiler
+  Nanoseconds duration{};
+
+  uint64_t lost() const { return lost_in_kernel + shed_samples; }
+  uint64_t truncated_total() const {
+    uint64_t total = 0;
+    for (const auto& [reason, count] : truncated) {
+      total += count;
+    }
+    return total;
+  }
+};
+
+}  // namespace whyslow

@@ -1,0 +1,154 @@
+#include "sampler/pipeline.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace whyslow {
+
+Pipeline::Pipeline(PipelineOptions options)
+    : options_(std::move(options)), unwinder_(options_.unwind) {}
+
+void Pipeline::Handle(Event& event) {
+  std::visit([&](auto& what) { On(event.when, what); }, event.what);
+}
+
+StringIndex Pipeline::NameOfThread(Pid pid, Tid tid) {
+  const Process& process = processes_.Get(pid);
+  const std::string& name = process.NameOf(tid);
+  return writer_.AddString(name.empty() ? process.name() : name);
+}
+
+bool Pipeline::IsWanted(Tid tid) const {
+  return options_.only_threads.empty() ||
+         std::ranges::find(options_.only_threads, tid) != options_.only_threads.end();
+}
+
+void Pipeline::On(Instant when, const SwitchIn& event) {
+  if (IsWanted(event.tid)) {
+    cpu_time_.Apply(when, event);
+  }
+}
+
+void Pipeline::On(Instant when, const SwitchOut& event) {
+  if (IsWanted(event.tid)) {
+    cpu_time_.Apply(when, event);
+  }
+}
+
+void Pipeline::On(Instant when, const ThreadRunTime& event) {
+  if (IsWanted(event.tid)) {
+    cpu_time_.Apply(when, event);
+  }
+}
+
+void Pipeline::On(Instant when, StackSample& sample) {
+  if (!IsWanted(sample.tid)) {
+    return;
+  }
+  ++audit_.samples;
+  Process& process = processes_.Get(sample.pid);
+  frames_.clear();
+  AddKernelFrames(sample);
+  AddUserFrames(process, sample);
+  cpu_time_.Add(when, sample.pid, sample.tid, NameOfThread(sample.pid, sample.tid),
+                writer_.AddStack(frames_), sample.period);
+  MoveFinishedRows();
+}
+
+void Pipeline::AddKernelFrames(const StackSample& sample) {
+  bool is_leaf = true;
+  for (const RuntimeAddress ip : sample.kernel_callchain) {
+    const auto code = is_leaf ? RuntimeCodeAddress::At(ip) : RuntimeCodeAddress::ReturnTo(ip);
+    frames_.push_back(writer_.AddKernelFrame(code.ForLookup()));
+    is_leaf = false;
+  }
+}
+
+void Pipeline::AddUserFrames(Process& process, const StackSample& sample) {
+  if (!sample.registers && !sample.kernel_callchain.empty()) {
+    return;  // a thread without user memory any more: the kernel's frames are the whole stack
+  }
+  native_.frames.clear();
+  native_.end = StackEnd::kNoRegisters;
+  if (sample.registers) {
+    const RuntimeAddress stack_start(sample.registers->sp().value_or(0));
+    unwinder_.Unwind(*sample.registers, process.space, StackCopy(stack_start, sample.stack),
+                     native_);
+  }
+  for (const RuntimeCodeAddress frame : native_.frames) {
+    const RuntimeAddress address = frame.ForLookup();
+    frames_.push_back(writer_.AddUserFrame(process, process.space.Find(address), address));
+  }
+  if (native_.end != StackEnd::kRoot) {
+    std::string reason(ReasonFor(native_.end));
+    if (native_.end == StackEnd::kCopyEnded && sample.stack_was_shortened) {
+      reason = "stack copy shortened under load";
+    }
+    ++audit_.truncated[reason];
+    frames_.push_back(writer_.AddNote("[truncated: " + reason + "]"));
+  }
+}
+
+void Pipeline::On(Instant /*when*/, const MappingAdded& event) {
+  processes_.Apply(event);
+  if (writer_.profile().modules.empty()) {
+    if (const Mapping* mapping = processes_.Get(event.pid).space.Find(event.start)) {
+      writer_.AddModuleOf(*mapping);
+    }
+  }
+}
+
+void Pipeline::On(Instant when, const ThreadStarted& event) {
+  processes_.Apply(event);
+  const StringIndex name = NameOfThread(event.pid, event.tid);
+  cpu_time_.Apply(when, event, name);
+  if (event.tid == MainThreadOf(event.pid)) {
+    writer_.NameProcess(event.pid, name);
+  }
+}
+
+void Pipeline::On(Instant when, const ThreadExited& event) {
+  processes_.Apply(event);
+  cpu_time_.Apply(when, event);
+}
+
+void Pipeline::On(Instant /*when*/, const ThreadNamed& event) {
+  processes_.Apply(event);
+  const StringIndex name = NameOfThread(event.pid, event.tid);
+  cpu_time_.Rename(event.tid, name);
+  if (event.tid == MainThreadOf(event.pid)) {
+    writer_.NameProcess(event.pid, name);
+  }
+}
+
+void Pipeline::On(Instant /*when*/, const EventsLost& event) {
+  switch (event.kind) {
+    case LossKind::kRingFull:
+      audit_.lost_in_kernel += event.count;
+      break;
+    case LossKind::kSampleShed:
+      audit_.shed_samples += event.count;
+      break;
+    case LossKind::kStackShortened:
+      audit_.shortened_stacks += event.count;
+      break;
+    case LossKind::kThrottled:
+      audit_.throttled += event.count;
+      break;
+  }
+}
+
+void Pipeline::MoveFinishedRows() {
+  for (const CpuTimeRow& row : cpu_time_.TakeRows()) {
+    writer_.AddCpuRow(row);
+  }
+}
+
+void Pipeline::Finish(Instant when) {
+  cpu_time_.Finish(when);
+  MoveFinishedRows();
+  audit_.exact_cpu = cpu_time_.exact_time();
+  audit_.sampled_cpu = cpu_time_.sampled_time();
+}
+
+}  // namespace whyslow

@@ -1,0 +1,62 @@
+// The walk of one event through the stages, on the worker thread, which owns everything here.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/time.h"
+#include "sampler/audit.h"
+#include "sampler/cpu_time.h"
+#include "sampler/event.h"
+#include "sampler/profile_writer.h"
+#include "sampler/target/process_table.h"
+#include "sampler/unwind/stack_unwinder.h"
+
+namespace whyslow {
+
+struct PipelineOptions {
+  UnwindMode unwind = UnwindMode::kAuto;
+  std::vector<Tid> only_threads;  // empty: all
+};
+
+class Pipeline {
+ public:
+  explicit Pipeline(PipelineOptions options);
+
+  void Handle(Event& event);
+  // Closes what is open at `when`. Nothing may be handled afterwards.
+  void Finish(Instant when);
+
+  const Audit& audit() const { return audit_; }
+  ProfileWriter& writer() { return writer_; }
+
+ private:
+  void On(Instant when, StackSample& sample);
+  void On(Instant when, const SwitchIn& event);
+  void On(Instant when, const SwitchOut& event);
+  void On(Instant when, const ThreadRunTime& event);
+  void On(Instant when, const MappingAdded& event);
+  void On(Instant when, const ThreadStarted& event);
+  void On(Instant when, const ThreadExited& event);
+  void On(Instant when, const ThreadNamed& event);
+  void On(Instant when, const EventsLost& event);
+
+  void AddUserFrames(Process& process, const StackSample& sample);
+  void AddKernelFrames(const StackSample& sample);
+  bool IsWanted(Tid tid) const;
+  StringIndex NameOfThread(Pid pid, Tid tid);
+  void MoveFinishedRows();
+
+  PipelineOptions options_;
+  ProcessTable processes_;
+  StackUnwinder unwinder_;
+  CpuTimeScaler cpu_time_;
+  ProfileWriter writer_;
+  Audit audit_;
+  // Storage that one sample leaves to the next.
+  NativeStack native_;
+  std::vector<LocationIndex> frames_;
+};
+
+}  // namespace whyslow

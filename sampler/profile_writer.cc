@@ -1,0 +1,161 @@
+#include "sampler/profile_writer.h"
+
+#include <absl/strings/str_format.h>
+
+#include <array>
+
+#include "base/file_io.h"
+
+namespace whyslow {
+namespace {
+
+constexpr size_t kMaxJitMap = size_t{256} << 20;
+
+struct SegmentRange {
+  uint64_t address = 0;
+  uint64_t limit = 0;
+  uint64_t file_offset = 0;
+};
+
+// The executable segment that holds the ELF address; all zero when the file tells none.
+SegmentRange SegmentAt(const ElfFile* elf, ElfAddress address) {
+  if (elf == nullptr) {
+    return {};
+  }
+  for (const ElfSegment& segment : elf->segments()) {
+    if (segment.executable() && segment.address <= address &&
+        address - segment.address < segment.memory_size) {
+      return {segment.address.value(), segment.address.value() + segment.memory_size,
+              segment.file_offset};
+    }
+  }
+  return {};
+}
+
+UniqueFd OpenJitMap(Pid pid) {
+  // The target names the file by the number that it has itself, in its own mount namespace.
+  const std::string root = absl::StrFormat("/proc/%d/root/tmp/perf-", Number(pid));
+  const absl::StatusOr<std::string> status =
+      ReadFile(absl::StrFormat("/proc/%d/status", Number(pid)));
+  int own_number = Number(pid);
+  if (status.ok()) {
+    const size_t line = status->find("\nNSpid:");
+    if (line != std::string::npos) {
+      const size_t end = status->find('\n', line + 1);
+      const size_t last_tab = status->rfind('\t', end);
+      own_number = std::atoi(status->c_str() + last_tab + 1);
+    }
+  }
+  absl::StatusOr<UniqueFd> fd =
+      OpenReadOnly(root + std::to_string(own_number) + ".map", /*regular_only=*/true);
+  return fd.ok() ? *std::move(fd) : UniqueFd();
+}
+
+}  // namespace
+
+ProfileWriter::ProfileWriter() {
+  builder_.SetValueTypes({{"cpu_samples", "count"},
+                          {"cpu", "nanoseconds"},
+                          {"waits", "count"},
+                          {"wait", "nanoseconds"},
+                          {"wall", "nanoseconds"}});
+}
+
+LocationIndex ProfileWriter::AddKernelFrame(RuntimeAddress address) {
+  if (!kernel_.valid()) {
+    // The upper half of the address space: every kernel and module address lies inside.
+    kernel_ = builder_.AddModule({.kind = ModuleKind::kKernel,
+                                  .path = builder_.AddString("[kernel.kallsyms]"),
+                                  .memory_start = uint64_t{1} << 63,
+                                  .memory_limit = ~uint64_t{0}});
+  }
+  return builder_.AddLocation(kernel_, address.value());
+}
+
+ModuleIndex ProfileWriter::FileModule(const Mapping& mapping, RuntimeAddress address) {
+  const SegmentRange range = SegmentAt(mapping.module->elf(), mapping.ToElf(address));
+  const auto [row, is_new] =
+      file_modules_.try_emplace(std::pair(mapping.module.get(), range.address));
+  if (is_new) {
+    row->second = builder_.AddModule(
+        {.kind = mapping.kind == MappingKind::kVdso ? ModuleKind::kVdso : ModuleKind::kFile,
+         .path = builder_.AddString(mapping.module->path()),
+         .build_id = builder_.AddString(mapping.module->elf() != nullptr
+                                            ? mapping.module->elf()->build_id()
+                                            : mapping.module->identity().build_id),
+         .memory_start = range.address,
+         .memory_limit = range.limit,
+         .file_offset = range.file_offset});
+    files_[row->second] = mapping.module;
+  }
+  return row->second;
+}
+
+void ProfileWriter::AddModuleOf(const Mapping& mapping) {
+  if (mapping.kind == MappingKind::kFile) {
+    FileModule(mapping, mapping.start);
+  }
+}
+
+ModuleIndex ProfileWriter::JitModule(Process& process) {
+  const auto [row, is_new] = jit_modules_.try_emplace(process.pid);
+  if (is_new) {
+    const std::string path = absl::StrFormat("[jit:%d]", Number(process.pid));
+    row->second = builder_.AddModule(
+        {.kind = ModuleKind::kJit, .path = builder_.AddString(path), .memory_limit = ~uint64_t{0}});
+  }
+  if (!jit_maps_.contains(row->second)) {
+    if (UniqueFd fd = OpenJitMap(process.pid)) {
+      jit_maps_[row->second] = std::move(fd);
+    }
+  }
+  return row->second;
+}
+
+LocationIndex ProfileWriter::AddUserFrame(Process& process, const Mapping* mapping,
+                                          RuntimeAddress address) {
+  if (mapping == nullptr || mapping->module == nullptr) {
+    return builder_.AddLocation(JitModule(process), address.value());
+  }
+  return builder_.AddLocation(FileModule(*mapping, address), mapping->ToElf(address).value());
+}
+
+void ProfileWriter::AddCpuRow(const CpuTimeRow& row) {
+  StackIndex stack = row.stack;
+  if (!stack.valid()) {
+    if (!not_sampled_.valid()) {
+      const LocationIndex note = builder_.AddNote("[cpu: not sampled]");
+      not_sampled_ = builder_.AddStack({&note, 1});
+    }
+    stack = not_sampled_;
+  }
+  std::vector<Label> labels;
+  labels.push_back({.key = builder_.AddString("thread"), .text = row.thread_name});
+  if (const auto name = process_names_.find(row.pid); name != process_names_.end()) {
+    labels.push_back({.key = builder_.AddString("process"), .text = name->second});
+  } else if (row.pid == kNoPid) {
+    labels.push_back({.key = builder_.AddString("process"), .text = row.thread_name});
+  }
+  if (row.pid != kNoPid) {
+    labels.push_back(builder_.NumberLabel("pid", Number(row.pid)));
+  }
+  if (row.tid != kNoTid) {
+    labels.push_back(builder_.NumberLabel("tid", Number(row.tid)));
+  }
+  const std::array<int64_t, 5> values{row.samples, row.time.count(), 0, 0, row.time.count()};
+  builder_.AddSample(stack, builder_.AddLabels(labels), values);
+}
+
+std::vector<ModuleNames> ProfileWriter::TakeModuleNames() {
+  std::vector<ModuleNames> names;
+  for (auto& [module, file] : files_) {
+    names.push_back({module, file, {}});
+  }
+  for (auto& [module, fd] : jit_maps_) {
+    absl::StatusOr<std::string> content = ReadFd(fd.get(), "perf map", kMaxJitMap);
+    names.push_back({module, nullptr, content.ok() ? *std::move(content) : std::string()});
+  }
+  return names;
+}
+
+}  // namespace whyslow

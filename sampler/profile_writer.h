@@ -1,0 +1,67 @@
+// Turns what the pipeline finds (frames, finished rows) into rows of the profile.
+#pragma once
+
+#include <absl/container/flat_hash_map.h>
+
+#include <map>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "elf/module_file.h"
+#include "profile/profile_builder.h"
+#include "sampler/cpu_time.h"
+#include "sampler/event.h"
+#include "sampler/target/address_space.h"
+#include "sampler/target/process_table.h"
+
+namespace whyslow {
+
+// Where the names of one module row come from, for the symbolizer.
+struct ModuleNames {
+  ModuleIndex module;
+  ModuleFileRef file;   // files and the vdso
+  std::string jit_map;  // generated code: the process's perf map
+};
+
+// Used by one thread, the worker.
+class ProfileWriter {
+ public:
+  ProfileWriter();
+
+  StringIndex AddString(std::string_view text) { return builder_.AddString(text); }
+  LocationIndex AddNote(std::string_view text) { return builder_.AddNote(text); }
+  LocationIndex AddKernelFrame(RuntimeAddress address);
+  // `mapping` is null where the address lies in no known mapping.
+  LocationIndex AddUserFrame(Process& process, const Mapping* mapping, RuntimeAddress address);
+  StackIndex AddStack(std::span<const LocationIndex> leaf_first) {
+    return builder_.AddStack(leaf_first);
+  }
+  void NameProcess(Pid pid, StringIndex name) { process_names_[pid] = name; }
+  void AddCpuRow(const CpuTimeRow& row);
+  // Makes the module of a mapping known in order of arrival, so that the program itself comes
+  // first.
+  void AddModuleOf(const Mapping& mapping);
+
+  const Profile& profile() const { return builder_.profile(); }
+  Profile& header() { return builder_.header(); }
+  Profile Build() && { return std::move(builder_).Build(); }
+  std::vector<ModuleNames> TakeModuleNames();
+
+ private:
+  ModuleIndex FileModule(const Mapping& mapping, RuntimeAddress address);
+  ModuleIndex JitModule(Process& process);
+
+  ProfileBuilder builder_;
+  ModuleIndex kernel_;
+  StackIndex not_sampled_;
+  absl::flat_hash_map<Pid, StringIndex> process_names_;
+  // One row a module and executable segment; keyed by the module's address and the segment's.
+  absl::flat_hash_map<std::pair<const ModuleFile*, uint64_t>, ModuleIndex> file_modules_;
+  std::map<ModuleIndex, ModuleFileRef> files_;
+  absl::flat_hash_map<Pid, ModuleIndex> jit_modules_;
+  std::map<ModuleIndex, UniqueFd> jit_maps_;
+};
+
+}  // namespace whyslow

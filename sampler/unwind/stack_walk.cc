@@ -1,0 +1,356 @@
+#include "sampler/unwind/stack_walk.h"
+
+#include "sampler/unwind/expression.h"
+
+namespace whyslow {
+namespace {
+
+// User space ends below this on both machines (52-bit addresses on some ARM64).
+constexpr uint64_t kEndOfUserSpace = uint64_t{1} << 56;
+// Nothing is ever mapped here.
+constexpr uint64_t kNullPages = 4096;
+
+// Bit n: a call keeps register n. psABI figure 3.4; AAPCS64 section 6.1.
+uint64_t PreservedByCalls(Architecture architecture) {
+  const auto bit = [](int number) { return uint64_t{1} << number; };
+  if (architecture == Architecture::kX86_64) {
+    return bit(x86::kRbx) | bit(x86::kRbp) | bit(12) | bit(13) | bit(14) | bit(15);
+  }
+  uint64_t kept = bit(arm64::kFp);
+  for (int number = arm64::kX19; number < arm64::kFp; ++number) {
+    kept |= bit(number);
+  }
+  return kept;
+}
+
+}  // namespace
+
+StackWalk::StackWalk(CodeRules& rules, const AddressSpace& space, const TargetMemory& memory,
+                     uint64_t signature_mask, NativeStack& out)
+    : rules_(rules),
+      space_(space),
+      memory_(memory),
+      words_(memory),
+      signature_mask_(signature_mask),
+      out_(out) {}
+
+void StackWalk::Run(const UserRegisters& start) {
+  architecture_ = start.architecture();
+  numbers_ = WalkRegistersOf(architecture_);
+  if (Attempt(start, Follow::kThree)) {
+    Attempt(start, Follow::kAll);
+  }
+}
+
+std::optional<StackWalk::Follow> StackWalk::Attempt(const UserRegisters& start, Follow follow) {
+  out_.frames.clear();
+  rules_.Trim();
+  if (!start.pc() || !start.sp()) {
+    End(StackEnd::kNoRegisters);
+    return std::nullopt;
+  }
+  follow_ = follow;
+  registers_ = start;
+  pc_ = *start.pc();
+  sp_ = *start.sp();
+  fp_ = start.fp();
+  is_exact_ = true;
+  left_stack_ = false;
+  wants_all_ = false;
+  out_.frames.push_back(RuntimeCodeAddress::At(RuntimeAddress(pc_)));
+  code_ = &rules_.Find(RuntimeAddress(pc_), is_exact_, space_, memory_);
+  for (;;) {
+    if (code_->step == StepKind::kStop) {
+      End(code_->end);
+      return std::nullopt;
+    }
+    const bool is_signal_frame = code_->is_signal_frame;
+    const std::optional<Caller> caller = code_->is_go ? StepInGo(*code_) : Step(*code_);
+    if (wants_all_ && follow_ == Follow::kThree) {
+      return Follow::kAll;
+    }
+    if (!caller) {
+      End(failed_);
+      return std::nullopt;
+    }
+    if (!Enter(*caller, is_signal_frame)) {
+      return std::nullopt;
+    }
+  }
+}
+
+bool StackWalk::End(StackEnd why) {
+  out_.end = why;
+  return false;
+}
+
+std::optional<uint64_t> StackWalk::Fail(StackEnd why) {
+  failed_ = why;
+  return std::nullopt;
+}
+
+StackEnd StackWalk::WhyUnreadable() const {
+  return words_.failed_beyond_copy() || (left_stack_ && words_.has_copy()) ? StackEnd::kCopyEnded
+                                                                           : StackEnd::kBadMemory;
+}
+
+std::optional<StackWalk::Caller> StackWalk::Step(const CodeRule& code) {
+  const bool has_more_to_follow = follow_ == Follow::kAll && code.rule.other_count > 0;
+  if (code.step == StepKind::kGuess) {
+    return StepByGuess(code);
+  }
+  if (code.step == StepKind::kStackPointer && !has_more_to_follow) {
+    return StepQuickly(code, sp_);
+  }
+  if (code.step == StepKind::kFramePointer && !has_more_to_follow) {
+    if (fp_) {
+      return StepQuickly(code, *fp_);
+    }
+    Fail(StackEnd::kRegisterUnknown);
+    return std::nullopt;
+  }
+  return StepGenerally(code);
+}
+
+std::optional<StackWalk::Caller> StackWalk::StepByGuess(CodeRule code) {
+  const std::optional<uint64_t> fp = fp_;
+  const std::span<const CodeRule> guesses = rules_.GuessesOf(code);
+  bool copy_ended = false;
+  for (const CodeRule& guess : guesses) {
+    if (guess.step == StepKind::kFramePointer && (!fp || *fp < sp_ || *fp % sizeof(*fp) != 0)) {
+      continue;
+    }
+    const std::optional<Caller> caller = StepQuickly(guess, QuickBase(guess));
+    if (caller && LooksRight(*caller)) {
+      return caller;
+    }
+    copy_ended = copy_ended || (!caller && failed_ == StackEnd::kCopyEnded);
+    fp_ = fp;
+  }
+  // By custom, entry code clears the frame pointer; but code that keeps something else in it may
+  // have a zero there, too.
+  const bool is_entry = fp == 0 && !is_exact_ && guesses.size() == 1;
+  if (is_entry || (copy_ended && code.end != StackEnd::kRoot)) {
+    Fail(is_entry ? StackEnd::kRoot : StackEnd::kCopyEnded);
+  } else {
+    Fail(code.end);
+  }
+  return std::nullopt;
+}
+
+std::optional<StackWalk::Caller> StackWalk::StepInGo(CodeRule code) {
+  const std::optional<uint64_t> fp = fp_;
+  const bool was_exact = is_exact_;
+  const std::optional<Caller> caller = Step(code);
+  if (code.is_signal_frame || was_exact || (caller && LooksRight(*caller)) || !fp) {
+    return caller;
+  }
+  if (*fp == 0) {
+    Fail(StackEnd::kRoot);
+    return std::nullopt;
+  }
+  fp_ = fp;
+  std::optional<Caller> by_chain = StepQuickly(rules_.frame_pointer_rule(), *fp);
+  if (!by_chain) {
+    // A goroutine's stack, of which no copy was made.
+    Fail(words_.has_copy() ? StackEnd::kCopyEnded : StackEnd::kBadMemory);
+    return std::nullopt;
+  }
+  if (by_chain->sp <= sp_) {
+    sp_ = 0;  // another stack
+    left_stack_ = true;
+  }
+  return by_chain;
+}
+
+bool StackWalk::LooksRight(const Caller& caller) {
+  const uint64_t pc = caller.pc & ~signature_mask_;
+  if (pc < kNullPages || pc >= kEndOfUserSpace || caller.sp <= sp_) {
+    return false;
+  }
+  const CodeRule& next = rules_.Find(RuntimeAddress(pc), /*is_exact=*/false, space_, memory_);
+  return next.is_mapped &&
+         (next.is_signal_frame || rules_.FollowsCall(next, RuntimeAddress(pc), space_, memory_));
+}
+
+std::optional<StackWalk::Caller> StackWalk::StepQuickly(const CodeRule& code, uint64_t cfa_base) {
+  const UnwindRule& rule = code.rule;
+  const uint64_t cfa = cfa_base + static_cast<uint64_t>(int64_t{rule.cfa_offset});
+  const std::optional<uint64_t> pc =
+      words_.Word(cfa + static_cast<uint64_t>(int64_t{rule.return_address.offset}));
+  if (!pc) {
+    Fail(WhyUnreadable());
+    return std::nullopt;
+  }
+  if (rule.frame_pointer.how == Recovery::kAtCfa) {
+    const uint64_t slot = cfa + static_cast<uint64_t>(int64_t{rule.frame_pointer.offset});
+    const std::optional<uint64_t> saved = words_.Word(slot);
+    fp_ = saved || !IsPopped(slot) ? saved : fp_;
+  }
+  if (is_exact_) {
+    ForgetAfterCall();
+  }
+  return Caller{.pc = *pc, .sp = cfa};
+}
+
+std::optional<StackWalk::Caller> StackWalk::StepGenerally(const CodeRule& code) {
+  registers_.Set(numbers_.pc, pc_);
+  registers_.Set(numbers_.sp, sp_);
+  if (fp_) {
+    registers_.Set(numbers_.fp, *fp_);
+  } else {
+    registers_.Forget(numbers_.fp);
+  }
+  const std::optional<uint64_t> cfa = FindCfa(code);
+  if (!cfa) {
+    return std::nullopt;
+  }
+  const std::optional<uint64_t> pc = Recover(code, code.rule.return_address, *cfa);
+  if (!pc) {
+    return std::nullopt;
+  }
+  const std::optional<uint64_t> fp = Recover(code, code.rule.frame_pointer, *cfa);
+  Caller caller{.pc = *pc, .sp = *cfa};
+  for (const RegisterRule& other : code.set->OthersOf(code.rule)) {
+    if (other.number == numbers_.sp) {
+      const std::optional<uint64_t> sp = Recover(code, other, *cfa);
+      if (!sp) {
+        return std::nullopt;
+      }
+      caller.sp = *sp;
+    }
+  }
+  if (follow_ == Follow::kAll) {
+    RecoverOthers(code, *cfa);
+  } else if (is_exact_ || code.is_signal_frame) {
+    ForgetAfterCall();
+  }
+  fp_ = fp;
+  return caller;
+}
+
+std::optional<uint64_t> StackWalk::FindCfa(const CodeRule& code) {
+  if (code.rule.cfa == CfaKind::kExpression) {
+    return Evaluate(code, code.rule.cfa_offset, std::nullopt);
+  }
+  const std::optional<uint64_t> base = registers_.Get(code.rule.cfa_register);
+  if (!base) {
+    wants_all_ = true;
+    return Fail(StackEnd::kRegisterUnknown);
+  }
+  return *base + static_cast<uint64_t>(int64_t{code.rule.cfa_offset});
+}
+
+std::optional<uint64_t> StackWalk::Recover(const CodeRule& code, const RegisterRule& rule,
+                                           uint64_t cfa) {
+  const uint64_t at_cfa = cfa + static_cast<uint64_t>(int64_t{rule.offset});
+  std::optional<uint64_t> address;
+  switch (rule.how) {
+    case Recovery::kSame:
+    case Recovery::kRegister: {
+      const uint8_t source = rule.how == Recovery::kSame ? rule.number : rule.source;
+      const std::optional<uint64_t> value = registers_.Get(source);
+      if (!value) {
+        wants_all_ = wants_all_ || source != numbers_.fp;
+        return Fail(StackEnd::kRegisterUnknown);
+      }
+      return value;
+    }
+    case Recovery::kUndefined:
+      return Fail(StackEnd::kRegisterUnknown);
+    case Recovery::kCfaPlus:
+      return at_cfa;
+    case Recovery::kExpression:
+      return Evaluate(code, rule.offset, cfa);
+    case Recovery::kAtCfa:
+      address = at_cfa;
+      break;
+    case Recovery::kAtExpression:
+      address = Evaluate(code, rule.offset, cfa);
+      break;
+  }
+  if (!address) {
+    return std::nullopt;
+  }
+  const std::optional<uint64_t> value = words_.Word(*address);
+  if (!value && IsPopped(*address) && rule.number != numbers_.return_address) {
+    return registers_.Get(rule.number);
+  }
+  return value ? value : Fail(WhyUnreadable());
+}
+
+std::optional<uint64_t> StackWalk::Evaluate(const CodeRule& code, int32_t expression,
+                                            std::optional<uint64_t> initial) {
+  const std::vector<std::byte>& bytes = code.set->expressions[static_cast<size_t>(expression)];
+  const ExpressionResult result = EvaluateExpression(
+      bytes,
+      {.registers = registers_, .words = words_, .load_bias = code.load_bias, .initial = initial});
+  switch (result.failure) {
+    case ExpressionFailure::kNone:
+      return result.value;
+    case ExpressionFailure::kRegisterUnknown:
+      wants_all_ = true;
+      return Fail(StackEnd::kRegisterUnknown);
+    case ExpressionFailure::kMemory:
+      return Fail(WhyUnreadable());
+    case ExpressionFailure::kMalformed:
+      break;
+  }
+  return Fail(StackEnd::kNoUnwindInfo);
+}
+
+void StackWalk::RecoverOthers(const CodeRule& code, uint64_t cfa) {
+  // Into a copy: rules speak of the callee's values.
+  UserRegisters of_caller = registers_;
+  if (!code.is_signal_frame) {
+    of_caller.Keep(PreservedByCalls(architecture_));
+  }
+  for (const RegisterRule& other : code.set->OthersOf(code.rule)) {
+    const std::optional<uint64_t> value = Recover(code, other, cfa);
+    if (value) {
+      of_caller.Set(other.number, *value);
+    } else {
+      of_caller.Forget(other.number);
+    }
+  }
+  // On ARM64 a signal frame restores the link register, which is also the column of the return
+  // address; that one is the program counter there.
+  registers_ = of_caller;
+}
+
+void StackWalk::ForgetAfterCall() {
+  registers_.Keep(follow_ == Follow::kAll ? PreservedByCalls(architecture_) : 0);
+}
+
+bool StackWalk::Enter(const Caller& caller, bool is_signal_frame) {
+  const uint64_t pc = caller.pc & ~signature_mask_;
+  if (pc == 0) {
+    return End(StackEnd::kRoot);
+  }
+  // Frames lie upwards, except where a signal handler had a stack of its own. A leaf of ARM64 may
+  // have no frame at all.
+  const bool may_stand = architecture_ == Architecture::kArm64 && is_exact_;
+  if (!is_signal_frame && (may_stand ? caller.sp < sp_ : caller.sp <= sp_)) {
+    return End(StackEnd::kBadMemory);
+  }
+  if (pc < kNullPages || pc >= kEndOfUserSpace) {
+    return End(StackEnd::kBadMemory);
+  }
+  if (out_.frames.size() >= StackUnwinder::kMaxFrames) {
+    return End(StackEnd::kTooDeep);
+  }
+  code_ = &rules_.Find(RuntimeAddress(pc), is_signal_frame, space_, memory_);
+  if (!code_->is_mapped) {
+    return End(StackEnd::kUnknownMapping);
+  }
+  pc_ = pc;
+  sp_ = caller.sp;
+  is_exact_ = is_signal_frame;
+  left_stack_ = left_stack_ || is_signal_frame;
+  const bool is_return = !is_exact_ && !code_->is_signal_frame;
+  out_.frames.push_back(is_return ? RuntimeCodeAddress::ReturnTo(RuntimeAddress(pc))
+                                  : RuntimeCodeAddress::At(RuntimeAddress(pc)));
+  return true;
+}
+
+}  // namespace whyslow

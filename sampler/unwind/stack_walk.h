@@ -1,0 +1,88 @@
+// One walk over one stack.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "sampler/registers.h"
+#include "sampler/unwind/code_rules.h"
+#include "sampler/unwind/stack_unwinder.h"
+#include "sampler/unwind/word_reader.h"
+
+namespace whyslow {
+
+// Follows pc, sp and the frame pointer, which is all that most rules speak of. A rule that asks for
+// another register, once frames have been left, makes the walk start again and follow all of them.
+class StackWalk {
+ public:
+  StackWalk(CodeRules& rules, const AddressSpace& space, const TargetMemory& memory,
+            uint64_t signature_mask, NativeStack& out);
+
+  void Run(const UserRegisters& start);
+
+ private:
+  enum class Follow : uint8_t { kThree, kAll };
+
+  // What a step found of the caller.
+  struct Caller {
+    uint64_t pc = 0;
+    uint64_t sp = 0;
+  };
+
+  // nullopt: done, the end is in out_. Else: start again, following this much.
+  std::optional<Follow> Attempt(const UserRegisters& start, Follow follow);
+
+  // Each leaves the frame pointer in fp_. nullopt: failed_ says why.
+  std::optional<Caller> Step(const CodeRule& code);
+  // By value: looking at where a guess leads may push the rule out of the cache.
+  std::optional<Caller> StepByGuess(CodeRule code);
+  // CFI first, but where it leads nowhere the chain of frame pointers.
+  std::optional<Caller> StepInGo(CodeRule code);
+  // Upwards on the stack, and where a call would return to.
+  bool LooksRight(const Caller& caller);
+  uint64_t QuickBase(const CodeRule& code) const {
+    return code.step == StepKind::kStackPointer ? sp_ : *fp_;
+  }
+  std::optional<Caller> StepQuickly(const CodeRule& code, uint64_t cfa_base);
+  std::optional<Caller> StepGenerally(const CodeRule& code);
+  std::optional<uint64_t> FindCfa(const CodeRule& code);
+  std::optional<uint64_t> Recover(const CodeRule& code, const RegisterRule& rule, uint64_t cfa);
+  std::optional<uint64_t> Evaluate(const CodeRule& code, int32_t expression,
+                                   std::optional<uint64_t> initial);
+  // An epilogue has restored the register from there already; its CFI need not say so. What lies
+  // below the stack pointer is not part of a sample's copy.
+  bool IsPopped(uint64_t slot) const { return slot < sp_; }
+  // Other registers of the caller, into registers_.
+  void RecoverOthers(const CodeRule& code, uint64_t cfa);
+  // Registers that a call may change, or all but three, are no longer known.
+  void ForgetAfterCall();
+
+  // Checks and enters the caller. False: the walk is over.
+  bool Enter(const Caller& caller, bool is_signal_frame);
+
+  std::optional<uint64_t> Fail(StackEnd why);
+  StackEnd WhyUnreadable() const;
+  bool End(StackEnd why);
+
+  CodeRules& rules_;
+  const AddressSpace& space_;
+  const TargetMemory& memory_;
+  WordReader words_;
+  uint64_t signature_mask_;
+  NativeStack& out_;
+  Architecture architecture_ = kHostArchitecture;
+  WalkRegisters numbers_{};
+
+  Follow follow_ = Follow::kThree;
+  const CodeRule* code_ = nullptr;  // the current frame's; valid until the caller's is looked up
+  UserRegisters registers_;         // all but the three below
+  uint64_t pc_ = 0;
+  uint64_t sp_ = 0;
+  std::optional<uint64_t> fp_;
+  bool is_exact_ = true;
+  bool left_stack_ = false;  // by a signal frame: the rest may be on another stack
+  StackEnd failed_ = StackEnd::kRoot;
+  bool wants_all_ = false;
+};
+
+}  // namespace whyslow

@@ -1,0 +1,94 @@
+#include "symbolizer/profile_interner.h"
+
+#include <algorithm>
+
+namespace whyslow {
+namespace {
+
+// The length of the well-formed UTF-8 character at the start of `text`; 0 when it is none.
+size_t CharacterLength(std::string_view text) {
+  const auto byte = [text](size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned first = byte(0);
+  size_t length = 0;
+  unsigned lowest = 0;
+  if (first < 0x80) {
+    return first >= 0x20 && first != 0x7F ? 1 : 0;
+  }
+  if (first >= 0xC2 && first <= 0xDF) {
+    length = 2;
+    lowest = 0x80;
+  } else if (first >= 0xE0 && first <= 0xEF) {
+    length = 3;
+    lowest = 0x800;
+  } else if (first >= 0xF0 && first <= 0xF4) {
+    length = 4;
+    lowest = 0x10000;
+  }
+  if (length == 0 || text.size() < length) {
+    return 0;
+  }
+  unsigned value = first & (0x7FU >> length);
+  for (size_t i = 1; i < length; ++i) {
+    if ((byte(i) & 0xC0) != 0x80) {
+      return 0;
+    }
+    value = value << 6 | (byte(i) & 0x3F);
+  }
+  const bool is_surrogate = value >= 0xD800 && value <= 0xDFFF;
+  return value >= lowest && value <= 0x10FFFF && !is_surrogate ? length : 0;
+}
+
+}  // namespace
+
+std::string PrintableText(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  while (!text.empty()) {
+    const size_t length = CharacterLength(text);
+    if (length == 0) {
+      out += '?';
+    } else {
+      out += text.substr(0, length);
+    }
+    text.remove_prefix(std::max<size_t>(length, 1));
+  }
+  return out;
+}
+
+ProfileInterner::ProfileInterner(Profile& profile) : profile_(profile) {
+  for (uint32_t i = 0; i < profile.strings.size(); ++i) {
+    strings_.try_emplace(profile.strings[i], StringIndex(i));
+  }
+  for (uint32_t i = 0; i < profile.functions.size(); ++i) {
+    functions_.try_emplace(KeyOf(profile.functions[i]), FunctionIndex(i));
+  }
+}
+
+ProfileInterner::FunctionKey ProfileInterner::KeyOf(const Function& function) {
+  return {function.name.value(), function.system_name.value(), function.file.value(),
+          function.start_line};
+}
+
+StringIndex ProfileInterner::InternString(std::string_view text) {
+  const auto [row, is_new] = strings_.try_emplace(
+      PrintableText(text), StringIndex(static_cast<uint32_t>(profile_.strings.size())));
+  if (is_new) {
+    profile_.strings.push_back(row->first);
+  }
+  return row->second;
+}
+
+FunctionIndex ProfileInterner::InternFunction(const NamedFunction& function) {
+  const Function row{.name = InternString(function.name),
+                     .system_name = InternString(function.system_name),
+                     .file = InternString(function.file),
+                     .start_line = function.start_line};
+  const auto [known, is_new] = functions_.try_emplace(
+      KeyOf(row), FunctionIndex(static_cast<uint32_t>(profile_.functions.size())));
+  if (is_new) {
+    profile_.functions.push_back(row);
+  }
+  return known->second;
+}
+
+}  // namespace whyslow

@@ -1,0 +1,64 @@
+// A tool for developers: names for addresses of one file, to be compared with those of others.
+//
+//   symbolize_addresses FILE < addresses     (hex, one a line)
+//
+// For each address: "0xADDRESS", then "NAME|SYMBOL|FILE:LINE" for each frame, innermost first, then
+// an empty line. Time and peak memory go to stderr.
+#include <sys/resource.h>
+
+#include <cstdint>
+#include <cstdio>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "base/time.h"
+#include "base/unique_fd.h"
+#include "elf/module_file.h"
+#include "profile/profile.h"
+#include "symbolizer/symbolizer.h"
+
+namespace whyslow {
+namespace {
+
+int Run(const std::string& path) {
+  absl::StatusOr<UniqueFd> fd = OpenReadOnly(path, /*regular_only=*/true);
+  if (!fd.ok()) {
+    std::cerr << fd.status().message() << "\n";
+    return 1;
+  }
+  Profile profile;
+  profile.strings.push_back(path);
+  profile.modules.push_back({.kind = ModuleKind::kFile, .path = StringIndex(1)});
+  for (std::string line; std::getline(std::cin, line);) {
+    profile.locations.push_back(
+        {.module = ModuleIndex(0), .address = std::stoull(line, nullptr, 16)});
+  }
+  const ModuleIdentity identity = IdentityOf(*fd);
+  const Instant start = MonotonicClock::now();
+  const auto file = std::make_shared<const ModuleFile>(path, *std::move(fd), identity);
+  const SymbolizeReport report =
+      Symbolize(profile, {{.module = ModuleIndex(0), .file = file}}, SymbolizeOptions());
+  const double seconds = std::chrono::duration<double>(MonotonicClock::now() - start).count();
+  for (const Location& location : profile.locations) {
+    std::printf("0x%lx\n", location.address);
+    for (const Line& line : location.lines) {
+      const Function& function = profile.FunctionAt(line.function);
+      std::printf("%s|%s|%s:%ld\n", profile.strings[function.name.value()].c_str(),
+                  profile.strings[function.system_name.value()].c_str(),
+                  profile.strings[function.file.value()].c_str(), line.line);
+    }
+    std::printf("\n");
+  }
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  std::fprintf(stderr, "%lu addresses, %lu unresolved, %.3f s, peak %ld MB\n", report.locations,
+               report.unresolved, seconds, usage.ru_maxrss / 1024);
+  return 0;
+}
+
+}  // namespace
+}  // namespace whyslow
+
+int main(int argc, char** argv) { return argc == 2 ? whyslow::Run(argv[1]) : 2; }
