@@ -6,17 +6,21 @@ the kernel's part does not matter. Tests that need the kernel's permission skip 
 """
 
 import argparse
+import fcntl
 import gzip
 import json
 import os
 import pathlib
+import pty
 import re
 import shutil
 import signal
 import stat
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 import unittest
 
@@ -310,6 +314,57 @@ class Outputs(CliTest):
             cwd=self.folder, timeout=DEADLINE, check=False)
         self.assertEqual(result.returncode, 0)
         self.assertEqual((self.folder / "a.folded").read_text(), "scripted;main;work 3\n")
+
+
+class Terminal(CliTest):
+    """What a terminal shows; a pseudo-terminal of 60 columns stands in for one."""
+
+    program = "scripted"
+
+    def on_terminal(self, *arguments, env=None):
+        """(exit code, everything that stdout and stderr put on the screen)"""
+        keyboard, screen = pty.openpty()
+        fcntl.ioctl(screen, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
+        process = subprocess.Popen(self.command(*arguments), cwd=self.folder, stdout=screen, stderr=screen,
+                                   env={**os.environ, "TERM": "xterm", **(env or {})})
+        os.close(screen)
+        shown = b""
+        try:
+            while chunk := os.read(keyboard, 65536):
+                shown += chunk
+        except OSError:  # how Linux tells that the other side is closed
+            pass
+        os.close(keyboard)
+        return process.wait(DEADLINE), shown.decode()
+
+    def attach(self, *arguments, **more):
+        return self.on_terminal("attach", "--pid", os.getpid(), "-d", "250ms", "-o", "a.pb.gz", *arguments, **more)
+
+    def test_progress_is_one_line_rewritten_and_taken_away(self):
+        code, shown = self.attach()
+        self.assertEqual(code, 0)
+        self.assertGreaterEqual(shown.count("\r\x1b[Kwhyslow: 0 s of 1 s, 3 samples, 0 lost"), 2)
+        self.assertRegex(shown, r"\r\x1b\[Kwhyslow: 3 samples ")
+
+    def test_progress_can_be_left_out(self):
+        self.assertNotIn("\x1b[K", self.attach("--no-progress")[1])
+        self.assertEqual(self.attach("--quiet"), (0, ""))
+
+    def test_tables_fit_and_have_colour_only_where_wanted(self):
+        self.attach()
+        code, shown = self.on_terminal("report", "a.pb.gz")
+        self.assertEqual(code, 0)
+        self.assertIn("\x1b[1m", shown)
+        for line in shown.splitlines():
+            self.assertLessEqual(len(re.sub(r"\x1b\[\d+m", "", line)), 60)
+        self.assertNotIn("\x1b", self.on_terminal("report", "a.pb.gz", "--color", "never")[1])
+        self.assertNotIn("\x1b", self.on_terminal("report", "a.pb.gz", env={"NO_COLOR": "1"})[1])
+        self.assertIn("\x1b[1m", self.run_it("report", "a.pb.gz", "--color", "always").stdout)
+
+    def test_binary_output_does_not_go_to_a_terminal(self):
+        code, shown = self.on_terminal("attach", "--pid", os.getpid(), "-d", "1", "-o", "-", "--format", "pprof")
+        self.assertEqual(code, 2)
+        self.assertIn("this format is not for terminals", shown)
 
 
 class Signals(CliTest):
