@@ -36,7 +36,7 @@ TEST(SummaryLine, TellsWhatHowGoodAndWhere) {
 
   EXPECT_EQ(SummaryLine(summary),
             "2,000 samples (20.00 s of CPU) in 10.0 s, waits not measured, 5 lost, 1.0 % "
-            "truncated, 0.5 % unresolved, own CPU 1.0 %; wrote a.pb.gz, b.svg");
+            "truncated, 0.5 % of frames unresolved, own CPU 1.0 %; wrote a.pb.gz, b.svg");
 }
 
 TEST(SummaryLine, NamesTheChildsEndAndThatNothingWasWritten) {
@@ -46,7 +46,7 @@ TEST(SummaryLine, NamesTheChildsEndAndThatNothingWasWritten) {
   EXPECT_THAT(SummaryLine(summary), HasSubstr("; make exited with status 2; wrote nothing"));
 }
 
-TEST(UnresolvedShare, CountsSamplesWithAnyFrameThatHasNoName) {
+TEST(UnresolvedShare, IsTheShareOfFramesWithoutAName) {
   ProfileBuilder builder;
   builder.SetValueTypes({{"cpu_samples", "count"}, {"cpu", "nanoseconds"}});
   const ModuleIndex module = builder.AddModule({.path = builder.AddString("/bin/app")});
@@ -56,7 +56,8 @@ TEST(UnresolvedShare, CountsSamplesWithAnyFrameThatHasNoName) {
   builder.AddSample(builder.AddStack(std::vector{nameless, named}), LabelSetIndex(), {{1, 1}});
   builder.AddSample(builder.AddStack(std::vector{named}), LabelSetIndex(), {{3, 1}});
 
-  EXPECT_DOUBLE_EQ(UnresolvedShare(builder.profile()), 0.25);
+  // Five frames in four samples, one of them without a name.
+  EXPECT_DOUBLE_EQ(UnresolvedShare(builder.profile()), 0.2);
   EXPECT_DOUBLE_EQ(UnresolvedShare(Profile()), 0);
 }
 
