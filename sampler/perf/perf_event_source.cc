@@ -169,7 +169,7 @@ absl::Status PerfEventSource::OpenThreads(AttachScan& scan) {
     RETURN_IF_ERROR(UpdateFilter());
     for (const AttachScan::Thread& thread : found) {
       reader_.AddProcess(thread.pid);
-      targets_.AddProcess(thread.pid);
+      targets_.AddThread(thread.pid, thread.tid);
       if (!events.is_per_task() || inherited.contains(thread.tid)) {
         continue;
       }

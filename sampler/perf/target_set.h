@@ -14,8 +14,9 @@ class TargetSet {
  public:
   explicit TargetSet(bool follow_children) : follow_children_(follow_children) {}
 
-  // Its threads come as ThreadStarted.
-  void AddProcess(Pid pid) { processes_.try_emplace(pid); }
+  // A thread found alive at the attach. All of them are added before the first event is applied:
+  // the records of threads that came and went just before must not make their process look ended.
+  void AddThread(Pid pid, Tid tid) { processes_[pid].insert(tid); }
 
   // True: the event belongs to a target process (or to none, as losses do). Follows forks, exits
   // and execs.

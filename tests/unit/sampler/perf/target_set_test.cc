@@ -16,8 +16,7 @@ Event Exec(int pid, int tid) {
 
 TargetSet Process10(bool follow_children = true) {
   TargetSet targets(follow_children);
-  targets.AddProcess(Pid{10});
-  targets.Apply({.what = ThreadStarted{.pid = Pid{10}, .tid = Tid{10}}});
+  targets.AddThread(Pid{10}, Tid{10});
   return targets;
 }
 
@@ -67,6 +66,17 @@ TEST(TargetSet, AProcessEndsWithItsLastThread) {
   EXPECT_FALSE(targets.empty());
   EXPECT_TRUE(targets.Apply(Exit(10, 11)));
   EXPECT_TRUE(targets.empty());
+}
+
+// Their records are stamped before the attach, so they come before those of the living.
+TEST(TargetSet, ThreadsThatCameAndWentBeforeTheAttachEndNothing) {
+  TargetSet targets = Process10();
+
+  targets.Apply(ThreadStart(10, 11, /*parent_pid=*/10));
+  targets.Apply(Exit(10, 11));
+  targets.Apply(Exit(10, 12));
+
+  EXPECT_TRUE(targets.Contains(Pid{10}));
 }
 
 TEST(TargetSet, AChildOutlivesItsParent) {
