@@ -54,9 +54,9 @@ absl::Status ErrnoStatus(int error, std::string_view what) {
   return MakeStatus(CodeForErrno(error), message);
 }
 
-void CheckFailed(std::string_view condition, std::source_location where) {
-  std::fprintf(stderr, "whyslow: internal error: %s:%u: %.*s does not hold\n", where.file_name(),
-               where.line(), static_cast<int>(condition.size()), condition.data());
+void CheckFailed(std::string_view condition, const char* file, int line) {
+  std::fprintf(stderr, "whyslow: internal error: %s:%d: %.*s does not hold\n", file, line,
+               static_cast<int>(condition.size()), condition.data());
   std::abort();
 }
 

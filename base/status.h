@@ -10,7 +10,6 @@
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 
-#include <source_location>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -25,8 +24,9 @@ absl::Status ErrnoStatus(int error, std::string_view what);
 absl::Status MakeStatus(absl::StatusCode code, std::string_view message);
 
 // Prints the place and the message and aborts. For what cannot happen, whatever the target does.
-[[noreturn]] void CheckFailed(std::string_view condition,
-                              std::source_location where = std::source_location::current());
+// (std::source_location would be the standard's way; clang 14 has none.)
+[[noreturn]] void CheckFailed(std::string_view condition, const char* file = __builtin_FILE(),
+                              int line = __builtin_LINE());
 
 }  // namespace whyslow
 

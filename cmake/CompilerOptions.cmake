@@ -4,6 +4,10 @@ add_library(whyslow_options INTERFACE)
 target_include_directories(whyslow_options INTERFACE ${CMAKE_SOURCE_DIR})
 target_compile_options(whyslow_options INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-missing-field-initializers)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  # GCC 12 warns wrongly of std::string's operator+ (GCC bug 105651).
+  target_compile_options(whyslow_options INTERFACE -Wno-restrict)
+endif()
 if(WHYSLOW_WARNINGS_AS_ERRORS)
   target_compile_options(whyslow_options INTERFACE -Werror)
 endif()

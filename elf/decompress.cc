@@ -21,13 +21,22 @@ constexpr uint64_t kMaxPlainSize = uint64_t{4} << 30;
 // Deflate cannot do better than 1032:1; zstd can, but debug information never does. A section that
 // claims more is hostile, and we would allocate what it claims.
 constexpr uint64_t kMaxRatio = 1100;
+// Large sections of real programs shrink to a fifth or so; a large one that claims much more is
+// made to exhaust memory.
+constexpr uint64_t kLargeSize = uint64_t{64} << 20;
+constexpr uint64_t kMaxLargeRatio = 100;
 
 absl::Status Bad(std::string_view what) {
   return MakeStatus(absl::StatusCode::kInvalidArgument, what);
 }
 
+std::string_view TextOf(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
 absl::Status CheckSize(uint64_t plain_size, size_t packed_size) {
-  if (plain_size > kMaxPlainSize || plain_size / kMaxRatio > packed_size) {
+  const uint64_t max_ratio = plain_size > kLargeSize ? kMaxLargeRatio : kMaxRatio;
+  if (plain_size > kMaxPlainSize || plain_size / max_ratio > packed_size) {
     return Bad("compressed section claims an impossible size");
   }
   return absl::OkStatus();
@@ -57,13 +66,13 @@ absl::StatusOr<std::string> UnpackZstd(std::string_view packed, uint64_t plain_s
 
 }  // namespace
 
-absl::StatusOr<std::string> DecompressElfSection(const std::string& section) {
+absl::StatusOr<std::string> DecompressElfSection(std::span<const std::byte> section) {
   Elf64_Chdr header;
   if (section.size() < sizeof(header)) {
     return Bad("compressed section without its header");
   }
   std::memcpy(&header, section.data(), sizeof(header));
-  const std::string_view packed = std::string_view(section).substr(sizeof(header));
+  const std::string_view packed = TextOf(section).substr(sizeof(header));
   switch (header.ch_type) {
     case ELFCOMPRESS_ZLIB:
       return Inflate(packed, header.ch_size);
@@ -74,16 +83,16 @@ absl::StatusOr<std::string> DecompressElfSection(const std::string& section) {
   }
 }
 
-absl::StatusOr<std::string> DecompressZdebugSection(const std::string& section) {
+absl::StatusOr<std::string> DecompressZdebugSection(std::span<const std::byte> section) {
   constexpr size_t kHeader = 12;
-  if (section.size() < kHeader || section.compare(0, 4, "ZLIB") != 0) {
+  if (!TextOf(section).starts_with("ZLIB") || section.size() < kHeader) {
     return Bad("no ZLIB header");
   }
   uint64_t size = 0;
   for (size_t i = 4; i < kHeader; ++i) {
-    size = size << 8 | static_cast<uint8_t>(section[i]);
+    size = size << 8 | std::to_integer<uint64_t>(section[i]);
   }
-  return Inflate(std::string_view(section).substr(kHeader), size);
+  return Inflate(TextOf(section).substr(kHeader), size);
 }
 
 }  // namespace whyslow

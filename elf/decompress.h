@@ -3,14 +3,16 @@
 
 #include <absl/status/statusor.h>
 
+#include <cstddef>
+#include <span>
 #include <string>
 
 namespace whyslow {
 
 // `section` begins with an Elf64_Chdr. The result has exactly ch_size bytes, at most 4 GiB.
-absl::StatusOr<std::string> DecompressElfSection(const std::string& section);
+absl::StatusOr<std::string> DecompressElfSection(std::span<const std::byte> section);
 
 // `section` begins with "ZLIB" and its plain size as 8 bytes, big-endian.
-absl::StatusOr<std::string> DecompressZdebugSection(const std::string& section);
+absl::StatusOr<std::string> DecompressZdebugSection(std::span<const std::byte> section);
 
 }  // namespace whyslow

@@ -21,6 +21,9 @@ namespace {
 // cost.
 constexpr size_t kMaxHeaders = 100'000;
 constexpr size_t kMaxNoteBytes = size_t{1} << 20;
+constexpr int kMaxNoteRuns = 64;
+constexpr size_t kMaxSectionNames = size_t{16} << 20;
+constexpr size_t kMaxSectionName = 256;
 // Below this a copy is cheaper than a mapping and safe from a file that is cut short while we read.
 constexpr size_t kMapAbove = size_t{8} << 20;
 
@@ -181,13 +184,18 @@ absl::Status ElfFile::ParseSections(const Elf64_Ehdr& header) {
   }
   ASSIGN_OR_RETURN(const std::string table, ReadBytes(header.e_shoff, count * sizeof(Elf64_Shdr)));
   const Elf64_Shdr names_header = Load<Elf64_Shdr>(table, names_row * sizeof(Elf64_Shdr));
+  if (names_header.sh_size > kMaxSectionNames) {
+    return Broken("section names out of range");
+  }
   ASSIGN_OR_RETURN(const std::string names,
                    ReadBytes(names_header.sh_offset, names_header.sh_size));
   for (size_t i = 0; i < count; ++i) {
     const Elf64_Shdr row = Load<Elf64_Shdr>(table, i * sizeof(Elf64_Shdr));
     std::string name;
     if (row.sh_name < names.size()) {
-      name = names.substr(row.sh_name, names.find('\0', row.sh_name) - row.sh_name);
+      // Only so far, or a table of one long name would be copied for each section.
+      name = names.substr(row.sh_name, kMaxSectionName);
+      name.resize(std::min(name.find('\0'), name.size()));
     }
     sections_.push_back({.name = std::move(name),
                          .type = row.sh_type,
@@ -217,29 +225,39 @@ absl::StatusOr<SectionBytes> ElfFile::ReadSection(const ElfSection& section) con
   }
   const bool compressed = (section.flags & SHF_COMPRESSED) != 0;
   const bool old_style = section.name.starts_with(".zdebug");
-  if (!compressed && !old_style && section.size > kMapAbove && fd_ != nullptr) {
-    const uint64_t skip = section.file_offset % static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
-    ASSIGN_OR_RETURN(MappedRegion mapping,
-                     MappedRegion::Map(fd_->get(), section.size + skip, PROT_READ, MAP_PRIVATE,
-                                       static_cast<int64_t>(section.file_offset - skip), name_));
-    return SectionBytes(std::move(mapping), skip, section.size);
-  }
-  ASSIGN_OR_RETURN(std::string raw, ReadBytes(section.file_offset, section.size));
+  ASSIGN_OR_RETURN(SectionBytes raw, ReadRaw(section));
   if (!compressed && !old_style) {
-    return SectionBytes(std::move(raw));
+    return raw;
   }
   absl::StatusOr<std::string> plain =
-      compressed ? DecompressElfSection(raw) : DecompressZdebugSection(raw);
+      compressed ? DecompressElfSection(raw.bytes()) : DecompressZdebugSection(raw.bytes());
   if (!plain.ok()) {
     return Broken(absl::StrFormat("section %s: %s", section.name, plain.status().message()));
   }
   return SectionBytes(*std::move(plain));
 }
 
+absl::StatusOr<SectionBytes> ElfFile::ReadRaw(const ElfSection& section) const {
+  if (section.size <= kMapAbove || fd_ == nullptr) {
+    ASSIGN_OR_RETURN(std::string copy, ReadBytes(section.file_offset, section.size));
+    return SectionBytes(std::move(copy));
+  }
+  const uint64_t skip = section.file_offset % static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  ASSIGN_OR_RETURN(MappedRegion mapping,
+                   MappedRegion::Map(fd_->get(), section.size + skip, PROT_READ, MAP_PRIVATE,
+                                     static_cast<int64_t>(section.file_offset - skip), name_));
+  TruncationGuard guard(mapping.bytes());
+  return SectionBytes(std::move(mapping), std::move(guard), skip, section.size);
+}
+
 void ElfFile::FindBuildId() {
-  const auto try_notes = [this](uint64_t offset, uint64_t size) {
+  int runs = 0;
+  const auto try_notes = [&](uint64_t offset, uint64_t size) {
+    if (!build_id_.empty() || ++runs > kMaxNoteRuns) {
+      return;
+    }
     const absl::StatusOr<std::string> notes = ReadBytes(offset, std::min(size, kMaxNoteBytes));
-    if (notes.ok() && build_id_.empty()) {
+    if (notes.ok()) {
       build_id_ = FindBuildIdNote(std::as_bytes(std::span(notes->data(), notes->size())));
     }
   };

@@ -18,6 +18,7 @@
 #include "base/address.h"
 #include "base/mapped_region.h"
 #include "base/unique_fd.h"
+#include "elf/truncation_guard.h"
 
 namespace whyslow {
 
@@ -51,8 +52,12 @@ class SectionBytes {
  public:
   SectionBytes() = default;
   explicit SectionBytes(std::string owned) : owned_(std::move(owned)) {}
-  SectionBytes(MappedRegion mapping, size_t skip, size_t size)
-      : mapping_(std::move(mapping)), skip_(skip), mapped_size_(size), is_mapped_(true) {}
+  SectionBytes(MappedRegion mapping, TruncationGuard guard, size_t skip, size_t size)
+      : mapping_(std::move(mapping)),
+        guard_(std::move(guard)),
+        skip_(skip),
+        mapped_size_(size),
+        is_mapped_(true) {}
 
   std::span<const std::byte> bytes() const {
     if (is_mapped_) {
@@ -65,6 +70,7 @@ class SectionBytes {
  private:
   std::string owned_;
   MappedRegion mapping_;
+  TruncationGuard guard_;
   size_t skip_ = 0;
   size_t mapped_size_ = 0;
   bool is_mapped_ = false;
@@ -111,6 +117,7 @@ class ElfFile {
   absl::Status ParseSegments(const Elf64_Ehdr& header);
   absl::Status ParseSections(const Elf64_Ehdr& header);
   void FindBuildId();
+  absl::StatusOr<SectionBytes> ReadRaw(const ElfSection& section) const;
   absl::Status Broken(std::string_view what) const;
 
   std::string name_;

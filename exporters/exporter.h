@@ -30,6 +30,9 @@ class Exporter {
   virtual absl::Status Write(const Profile& profile, std::ostream& out) const = 0;
 };
 
+// Flushes; an error when the stream has failed at any time. Every Write ends with it.
+absl::Status FinishStream(std::ostream& out);
+
 // One row a format: its name for --format, and what file names end in (the longest suffix wins).
 struct Format {
   std::string_view name;                   // "pprof", "folded", "svg"

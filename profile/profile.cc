@@ -17,6 +17,9 @@ std::string UnresolvedName(const Profile& profile, const Location& location) {
     return absl::StrFormat("[0x%x]", location.address);
   }
   std::string_view module = BaseName(profile.Text(profile.ModuleAt(location.module).path));
+  if (module.empty()) {
+    return absl::StrFormat("[0x%x]", location.address);
+  }
   // "[vdso]" and "[kernel.kallsyms]" bring their own brackets.
   if (module.starts_with('[') && module.ends_with(']')) {
     module = module.substr(1, module.size() - 2);
@@ -78,7 +81,9 @@ void AppendShownFrames(const Profile& profile, LocationIndex index, std::vector<
   }
   for (size_t i = location.lines.size(); i-- > 0;) {
     const Line& line = location.lines[i];
-    const Function& function = profile.FunctionAt(line.function);
+    // Other tools write lines without a function.
+    const Function function =
+        line.function.valid() ? profile.FunctionAt(line.function) : Function{};
     frame.name = profile.Text(function.name);
     if (frame.name.empty()) {
       frame.name = profile.Text(function.system_name);

@@ -75,7 +75,7 @@ struct Function {
 
 // One function that covers a location; several where the compiler inlined, innermost first.
 struct Line {
-  FunctionIndex function;
+  FunctionIndex function;  // not valid: unknown (seen in other tools' files)
   int64_t line = 0;
   int64_t column = 0;
 
@@ -86,7 +86,7 @@ struct Line {
 // code, 0 for Python and pseudo frames), already inside the call for callers. No lines: not
 // symbolized.
 struct Location {
-  ModuleIndex module;
+  ModuleIndex module;  // not valid: unknown
   uint64_t address = 0;
   std::vector<Line> lines;
   bool is_folded = false;

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/status.h"
+#include "profile/saturated_sum.h"
 
 namespace whyslow {
 namespace {
@@ -104,6 +105,14 @@ LocationIndex ProfileBuilder::AddNamedLocation(ModuleIndex module, FunctionIndex
 }
 
 LocationIndex ProfileBuilder::AddLocation(const Location& location) {
+  // Rows that the shorter forms can make are theirs, so that captured and merged samples meet.
+  if (!location.is_folded && location.lines.empty()) {
+    return AddLocation(location.module, location.address);
+  }
+  if (!location.is_folded && location.address == 0 && location.lines.size() == 1 &&
+      location.lines[0].column == 0 && location.lines[0].function.valid()) {
+    return AddNamedLocation(location.module, location.lines[0].function, location.lines[0].line);
+  }
   RowKey key;
   key.Add(location.module.value()).Add(location.address).Add(uint8_t{location.is_folded});
   for (const Line& line : location.lines) {
@@ -179,7 +188,7 @@ void ProfileBuilder::AddSample(StackIndex stack, LabelSetIndex labels,
   }
   const std::span<int64_t> total = profile_.ValuesOf(row->second);
   for (size_t i = 0; i < values.size(); ++i) {
-    total[i] += values[i];
+    total[i] = SaturatedSum(total[i], values[i]);
   }
 }
 

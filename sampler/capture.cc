@@ -3,17 +3,10 @@
 #include <sys/resource.h>
 #include <time.h>
 
-#include <algorithm>
 #include <utility>
 
 namespace whyslow {
 namespace {
-
-int64_t UtcNanos() {
-  timespec now{};
-  clock_gettime(CLOCK_REALTIME, &now);
-  return now.tv_sec * 1'000'000'000 + now.tv_nsec;
-}
 
 Nanoseconds OwnCpuTime() {
   rusage usage{};
@@ -24,14 +17,25 @@ Nanoseconds OwnCpuTime() {
   return nanos(usage.ru_utime) + nanos(usage.ru_stime);
 }
 
+EventQueue::Limits LimitsFor(const CaptureHeader& header) {
+  EventQueue::Limits limits;
+  limits.wait_instead = header.is_replay;
+  return limits;
+}
+
 }  // namespace
+
+int64_t UtcNanos() {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  return now.tv_sec * 1'000'000'000 + now.tv_nsec;
+}
 
 Capture::Capture(std::unique_ptr<EventSource> source, PipelineOptions options, CaptureHeader header)
     : source_(std::move(source)),
       header_(std::move(header)),
       pipeline_(std::move(options)),
-      start_(MonotonicClock::now()),
-      start_utc_nanos_(UtcNanos()),
+      queue_(LimitsFor(header_)),
       reader_([this] { ReadEvents(); }),
       worker_([this] { HandleEvents(); }) {}
 
@@ -59,7 +63,6 @@ void Capture::HandleEvents() {
   while (queue_.Pop(batch)) {
     for (Event& event : batch) {
       pipeline_.Handle(event);
-      last_event_ = std::max(last_event_, event.when);
     }
     batch.clear();
     samples_.store(pipeline_.audit().samples, std::memory_order_relaxed);
@@ -74,14 +77,16 @@ CaptureStatus Capture::Status() const {
 }
 
 CaptureResult Capture::Stop() {
-  source_->Stop();
+  if (!header_.is_replay) {
+    source_->Stop();
+  }
   reader_.join();
   worker_.join();
-  const Instant end = MonotonicClock::now();
-  pipeline_.Finish(end);
+  const Instant ended_at = source_->ended_at();
+  pipeline_.Finish(ended_at);
   CaptureResult result;
   result.audit = pipeline_.audit();
-  result.audit.duration = end - start_;
+  result.audit.duration = ended_at - header_.start;
   result.audit.own_cpu = OwnCpuTime();
   result.names = pipeline_.writer().TakeModuleNames();
   FillHeader();
@@ -93,7 +98,7 @@ CaptureResult Capture::Stop() {
 void Capture::FillHeader() {
   ProfileWriter& writer = pipeline_.writer();
   Profile& header = writer.header();
-  header.time_nanos = start_utc_nanos_;
+  header.time_nanos = header_.start_utc_nanos;
   header.period_type = {writer.AddString("cpu"), writer.AddString("nanoseconds")};
   header.period = 1'000'000'000 / header_.frequency_hz;
   header.default_sample_type = writer.AddString("cpu");

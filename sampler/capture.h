@@ -2,6 +2,8 @@
 // else.
 #pragma once
 
+#include <absl/status/status.h>
+
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -19,10 +21,17 @@
 
 namespace whyslow {
 
+// Nanoseconds of UTC since the epoch, now.
+int64_t UtcNanos();
+
 // What stands at the head of the profile.
 struct CaptureHeader {
   int frequency_hz = 99;
   std::vector<std::string> comments;  // "whyslow 0.1.0", "command: ...", one fact a line
+  Instant start = MonotonicClock::now();
+  int64_t start_utc_nanos = UtcNanos();  // the same moment since the epoch
+  // A recording is read as fast as it can be handled, and nothing is shed.
+  bool is_replay = false;
 };
 
 // A snapshot for the progress line.
@@ -36,6 +45,7 @@ struct CaptureResult {
   Profile profile;
   std::vector<ModuleNames> names;  // for the symbolizer
   Audit audit;
+  absl::Status recording_problem;  // of the file of raw events, where one was asked for
 };
 
 // Two threads: the reader drains the source into a bounded queue and does nothing else; the worker
@@ -46,7 +56,8 @@ class Capture {
   ~Capture();
 
   CaptureStatus Status() const;
-  // Ends the reading, waits for what is under way, and hands out the profile. Once.
+  // Ends the reading (a recording is read to its end), waits for what is under way, and hands out
+  // the profile. Once.
   CaptureResult Stop();
 
  private:
@@ -58,9 +69,6 @@ class Capture {
   CaptureHeader header_;
   Pipeline pipeline_;  // the worker's, until it is joined
   EventQueue queue_;
-  Instant start_;
-  int64_t start_utc_nanos_;
-  Instant last_event_;  // the worker's
   std::atomic<uint64_t> samples_ = 0;
   std::atomic<uint64_t> lost_ = 0;
   std::atomic<bool> source_ended_ = false;

@@ -119,6 +119,8 @@ class EventSource {
   virtual bool Read(std::vector<Event>& out) = 0;
   // No more is wanted: Read delivers what has come until now, then false. Any thread.
   virtual void Stop() = 0;
+  // When the sampling ended. After Read gave false.
+  virtual Instant ended_at() const { return MonotonicClock::now(); }
 };
 
 }  // namespace whyslow

@@ -59,7 +59,12 @@ void EventQueue::Shed(std::vector<Event>& events) const {
 }
 
 void EventQueue::Push(std::vector<Event> batch) {
-  Shed(batch);
+  if (limits_.wait_instead) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return bytes() <= limits_.shorten_above; });
+  } else {
+    Shed(batch);
+  }
   if (batch.empty()) {
     return;
   }
@@ -89,6 +94,7 @@ bool EventQueue::Pop(std::vector<Event>& batch) {
   batch = std::move(batches_.front().events);
   bytes_.fetch_sub(batches_.front().bytes, std::memory_order_relaxed);
   batches_.pop_front();
+  changed_.notify_one();
   return true;
 }
 

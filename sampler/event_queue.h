@@ -21,12 +21,15 @@ class EventQueue {
   struct Limits {
     size_t shorten_above = size_t{12} << 20;
     size_t drop_above = size_t{20} << 20;
+    // A recording can wait, the kernel cannot: Push blocks above `shorten_above`, nothing is shed.
+    bool wait_instead = false;
   };
 
   EventQueue() = default;
   explicit EventQueue(Limits limits) : limits_(limits) {}
 
-  // Called on the reader thread only. Never blocks for longer than a swap of pointers.
+  // Called on the reader thread only. Never blocks for longer than a swap of pointers, unless the
+  // limits say so.
   void Push(std::vector<Event> batch);
   // No more will be pushed; Pop returns what is left, then false.
   void Close();

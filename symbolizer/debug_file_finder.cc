@@ -117,4 +117,31 @@ std::optional<ElfFile> FindByDebugLink(const ElfFile& elf, std::string_view path
   return std::nullopt;
 }
 
+std::optional<ElfFile> FindAltFile(const ElfFile& elf, std::span<const std::string> folders) {
+  const ElfSection* section = elf.FindSection(".gnu_debugaltlink");
+  if (section == nullptr || section->size > 4096) {
+    return std::nullopt;
+  }
+  const absl::StatusOr<SectionBytes> bytes = elf.ReadSection(*section);
+  if (!bytes.ok()) {
+    return std::nullopt;
+  }
+  // A path, then the build ID as raw bytes up to the end.
+  ByteReader reader(bytes->bytes());
+  const std::string path(reader.CString());
+  std::string build_id;
+  while (reader.remaining() > 0) {
+    build_id += absl::StrFormat("%02x", reader.U8());
+  }
+  if (std::optional<ElfFile> found = FindByBuildId(build_id, folders)) {
+    return found;
+  }
+  const size_t slash = elf.name().rfind('/');
+  const bool is_relative = !path.starts_with('/') && slash != std::string::npos;
+  std::optional<ElfFile> found =
+      OpenElf(is_relative ? elf.name().substr(0, slash) + "/" + path : path);
+  return found && !build_id.empty() && found->build_id() == build_id ? std::move(found)
+                                                                     : std::nullopt;
+}
+
 }  // namespace whyslow

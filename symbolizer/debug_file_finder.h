@@ -19,4 +19,8 @@ std::optional<ElfFile> FindByBuildId(std::string_view build_id,
 std::optional<ElfFile> FindByDebugLink(const ElfFile& elf, std::string_view path,
                                        std::span<const std::string> folders);
 
+// The file that dwz moved common debug information of several files to (.gnu_debugaltlink of
+// `elf`).
+std::optional<ElfFile> FindAltFile(const ElfFile& elf, std::span<const std::string> folders);
+
 }  // namespace whyslow

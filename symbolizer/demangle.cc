@@ -103,13 +103,26 @@ std::string Finish(const std::string& symbol, MallocText text) {
   return std::string(name);
 }
 
-// "foo.llvm.1234567": the number changes with every build and says nothing.
-std::string WithoutLlvmSuffix(const std::string& symbol) {
-  const size_t at = symbol.rfind(".llvm.");
-  const bool is_number = at != std::string::npos &&
-                         std::all_of(symbol.begin() + static_cast<ptrdiff_t>(at) + 6, symbol.end(),
-                                     [](char c) { return c >= '0' && c <= '9'; });
-  return is_number ? symbol.substr(0, at) : symbol;
+// What compilers append to the parts and copies that they make of a function: ".cold", ".isra.0",
+// ".llvm.1234567". They are still that function, and the numbers change with every build.
+std::string WithoutCloneSuffixes(const std::string& symbol) {
+  static constexpr std::string_view kSuffixes[] = {".cold",     ".constprop", ".isra",      ".llvm",
+                                                   ".lto_priv", ".part",      ".localalias"};
+  std::string_view name(symbol);
+  while (true) {
+    std::string_view shorter = name.substr(0, name.find_last_not_of("0123456789") + 1);
+    if (shorter.size() != name.size() && shorter.ends_with('.')) {
+      shorter.remove_suffix(1);
+    } else {
+      shorter = name;
+    }
+    const auto suffix = std::ranges::find_if(
+        kSuffixes, [shorter](std::string_view s) { return shorter.ends_with(s); });
+    if (suffix == std::end(kSuffixes) || suffix->size() == shorter.size()) {
+      return std::string(name);
+    }
+    name = shorter.substr(0, shorter.size() - suffix->size());
+  }
 }
 
 }  // namespace
@@ -118,7 +131,7 @@ std::string Demangle(const std::string& symbol) {
   if (symbol.size() > kMaxSymbol || symbol.size() < 3 || symbol.find('\0') != std::string::npos) {
     return symbol;
   }
-  const std::string plain = WithoutLlvmSuffix(symbol);
+  const std::string plain = WithoutCloneSuffixes(symbol);
   int status = 0;
   if (plain.starts_with("_Z")) {
     if (DemangledSizeBound(plain) > kMaxEstimate) {
@@ -130,7 +143,7 @@ std::string Demangle(const std::string& symbol) {
   if (plain.starts_with("_R") && std::ranges::count(plain, 'B') <= kMaxRustBackReferences) {
     return Finish(symbol, MallocText(llvm::rustDemangle(plain.c_str(), nullptr, nullptr, &status)));
   }
-  return symbol;
+  return plain;
 }
 
 }  // namespace whyslow

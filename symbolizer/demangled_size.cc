@@ -43,7 +43,7 @@ class NodeArena {
  private:
   void* Allocate(size_t size) {
     constexpr size_t kBlock = 4096;
-    size = (size + alignof(std::max_align_t) - 1) / alignof(std::max_align_t) *
+    size = (std::max<size_t>(size, 1) + alignof(std::max_align_t) - 1) / alignof(std::max_align_t) *
            alignof(std::max_align_t);
     if (size > left_) {
       left_ = std::max(size, kBlock);

@@ -8,6 +8,10 @@
 namespace whyslow {
 namespace {
 
+// More functions than any program has, and longer names than any compiler writes.
+constexpr size_t kMaxSymbols = 8'000'000;
+constexpr uint64_t kMaxName = 16384;
+
 struct Symbol {
   uint64_t start = 0;
   uint64_t end = 0;  // the size's end; `start` for those without a size
@@ -58,7 +62,7 @@ class SymbolTable {
  private:
   void Collect(std::span<const std::byte> rows) {
     ByteReader reader(rows);
-    while (reader.remaining() >= sizeof(Elf64_Sym)) {
+    while (reader.remaining() >= sizeof(Elf64_Sym) && symbols_.size() < kMaxSymbols) {
       const auto row = reader.Fixed<Elf64_Sym>();
       const uint8_t type = ELF64_ST_TYPE(row.st_info);
       const bool is_code = type == STT_FUNC || type == STT_GNU_IFUNC || type == STT_NOTYPE;
@@ -112,7 +116,7 @@ class SymbolTable {
   }
 
   std::string_view NameOf(const Symbol& symbol) const {
-    const std::string_view name = TextAt(texts_.bytes(), symbol.name);
+    const std::string_view name = TextAt(texts_.bytes(), symbol.name, kMaxName);
     return name.substr(0, name.find('@'));
   }
 

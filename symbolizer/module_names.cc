@@ -27,7 +27,11 @@ bool IsMangled(std::string_view symbol) {
 }
 
 NamedFunction FromSymbol(const std::string& symbol) {
-  NamedFunction function{.name = Demangle(symbol)};
+  constexpr std::string_view kPlt = "@plt";
+  const bool is_stub = symbol.ends_with(kPlt);
+  NamedFunction function{.name = is_stub ? Demangle(symbol.substr(0, symbol.size() - kPlt.size())) +
+                                               std::string(kPlt)
+                                         : Demangle(symbol)};
   if (function.name != symbol) {
     function.system_name = symbol;
   }
@@ -177,7 +181,8 @@ ModuleNames NameFileAddresses(const ModuleFileRef& file, std::string_view path,
   std::unique_ptr<DwarfFile> dwarf;
   std::vector<std::vector<DwarfFrame>> frames(wanted.size());
   if (with_dwarf != nullptr && HasDwarf(*with_dwarf)) {
-    dwarf = std::make_unique<DwarfFile>(*with_dwarf, CodeRanges(*with_dwarf));
+    const std::optional<ElfFile> alt = FindAltFile(*with_dwarf, options.debug_folders);
+    dwarf = std::make_unique<DwarfFile>(*with_dwarf, alt ? &*alt : nullptr, std::string(path));
     dwarf->Resolve(wanted, frames);
     names.has_debug_information = true;
   }

@@ -47,8 +47,7 @@ std::vector<ModuleJob> MakeJobs(const Profile& profile, const std::vector<Symbol
   std::erase_if(jobs, [](const ModuleJob& job) { return job.locations.empty(); });
   for (ModuleJob& job : jobs) {
     std::ranges::sort(job.wanted);
-    const auto repeated = std::ranges::unique(job.wanted);
-    job.wanted.erase(repeated.begin(), repeated.end());
+    job.wanted.erase(std::unique(job.wanted.begin(), job.wanted.end()), job.wanted.end());
   }
   return jobs;
 }

@@ -13,7 +13,7 @@ namespace whyslow {
 namespace {
 
 constexpr size_t kSmallestRing = 32 * 1024;
-constexpr size_t kAllRings = 32 * 1024 * 1024;
+constexpr size_t kAllRings = 40 * 1024 * 1024;
 constexpr int kMaxCpus = 8192;
 
 perf_event_attr CommonAttributes() {
@@ -130,9 +130,9 @@ RingPlan PlanRings(const SamplerOptions& options, size_t cpus,
       std::min(kAllRings, locked_budget.value_or(kAllRings)) / std::max<size_t>(cpus, 1);
   const double sampling = kRoomSeconds * options.frequency_hz *
                           (static_cast<double>(options.stack_bytes) + kSampleOverhead);
-  return {.sampling = RingSize(sampling, per_cpu - per_cpu / 4),
-          .sideband = RingSize(128 * 1024, per_cpu / 8),
-          .switches = RingSize(512 * 1024, per_cpu / 8)};
+  return {.sampling = RingSize(sampling, per_cpu / 5 * 4),
+          .sideband = RingSize(128 * 1024, per_cpu / 10),
+          .switches = RingSize(512 * 1024, per_cpu / 10)};
 }
 
 std::vector<Cpu> ParseCpuList(std::string_view text) {

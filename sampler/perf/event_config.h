@@ -50,7 +50,7 @@ struct RingPlan {
   size_t switches = 0;
 };
 
-// Room for about 150 ms of a busy CPU, all CPUs together within 32 MB, and within `locked_budget`
+// Room for about 150 ms of a busy CPU, all CPUs together within 40 MB, and within `locked_budget`
 // where the kernel limits what this user may lock.
 RingPlan PlanRings(const SamplerOptions& options, size_t cpus, std::optional<size_t> locked_budget);
 

@@ -47,7 +47,11 @@ std::string RefusalText(const SamplerOptions& options, int32_t task, Cpu cpu, in
 }
 
 absl::Status Refusal(const SamplerOptions& options, int32_t task, Cpu cpu, int error) {
-  return MakeStatus(ErrnoStatus(error, "").code(), RefusalText(options, task, cpu, error));
+  // Only ESRCH is about the target; a missing counter or CPU is not.
+  const absl::StatusCode code = error == ENOENT || error == ENODEV || error == ENXIO
+                                    ? absl::StatusCode::kFailedPrecondition
+                                    : ErrnoStatus(error, "").code();
+  return MakeStatus(code, RefusalText(options, task, cpu, error));
 }
 
 UniqueFd PerfEventOpen(perf_event_attr attr, int32_t task, Cpu cpu) {

@@ -6,12 +6,14 @@
 
 #include <cerrno>
 #include <chrono>
+#include <thread>
 #include <utility>
 
 #include "base/file_io.h"
 #include "base/status.h"
 #include "sampler/perf/check_target.h"
 #include "sampler/perf/event_config.h"
+#include "sampler/perf/proc_scan.h"
 #include "sampler/perf/rights.h"
 
 namespace whyslow {
@@ -21,6 +23,8 @@ namespace {
 constexpr Nanoseconds kRoundInterval = std::chrono::milliseconds(50);
 // At once to the caller, whose memory this is: an Event takes about half a kilobyte.
 constexpr size_t kMostEventsPerRead = 8192;
+// Samples and accounts of a process may come after its end is known.
+constexpr Nanoseconds kGoneIsForgotten = std::chrono::seconds(3);
 constexpr int kMostScans = 20;
 
 std::vector<Cpu> OnlineCpus() {
@@ -32,23 +36,48 @@ std::vector<Cpu> OnlineCpus() {
   return cpus;
 }
 
-absl::StatusOr<PerfEventSet> OpenEvents(const PerfEventSet::Plan& plan) {
+absl::StatusOr<std::unique_ptr<BpfSampler>> LoadBpf(const SamplerOptions& options,
+                                                    const Rights& rights) {
+  if (options.bpf == BpfUse::kNo) {
+    return MakeStatus(absl::StatusCode::kUnavailable, "not wanted");
+  }
+  if (!rights.may_use_bpf()) {
+    return MakeStatus(absl::StatusCode::kPermissionDenied,
+                      "BPF needs root, or CAP_BPF and CAP_PERFMON");
+  }
+  if (!rights.first_pid_namespace) {
+    return MakeStatus(absl::StatusCode::kUnimplemented,
+                      "in a PID namespace (a container) process numbers differ from the kernel's");
+  }
+  if (options.attachment == Attachment::kPerTask) {
+    return MakeStatus(absl::StatusCode::kUnavailable, "events per task need no filter");
+  }
+  return BpfSampler::Load(options.follow_children);
+}
+
+// Gives up BPF where only events per task are permitted.
+absl::StatusOr<PerfEventSet> OpenEvents(PerfEventSet::Plan& plan,
+                                        absl::StatusOr<std::unique_ptr<BpfSampler>>& bpf) {
   const Attachment attachment = plan.options.attachment;
+  plan.switches = plan.options.switch_events || !bpf.ok();
   if (attachment != Attachment::kPerTask) {
     absl::StatusOr<PerfEventSet> events = PerfEventSet::OpenPerCpu(plan);
     if (attachment == Attachment::kPerCpu || !absl::IsPermissionDenied(events.status())) {
       return events;
     }
+    bpf = MakeStatus(absl::StatusCode::kPermissionDenied, "events per CPU are not permitted");
   }
+  plan.switches = true;
   return PerfEventSet::PerTask(plan);
 }
 
 }  // namespace
 
 PerfEventSource::PerfEventSource(PerfEventSet events, const SamplerOptions& options,
-                                 UniqueFd stop_event)
+                                 UniqueFd stop_event, std::unique_ptr<BpfSampler> bpf)
     : options_(options),
       stop_event_(std::move(stop_event)),
+      bpf_(std::move(bpf)),
       reader_(std::move(events),
               {.follow_children = options.follow_children, .switch_events = options.switch_events}),
       targets_(options.follow_children) {}
@@ -66,19 +95,26 @@ absl::StatusOr<std::unique_ptr<PerfEventSource>> PerfEventSource::Open(
   const SamplerOptions options = WithinLimits(
       wanted, max_rate ? std::optional(static_cast<uint32_t>(*max_rate)) : std::nullopt,
       facts.warnings);
+  const Rights rights = ReadRights();
   const std::vector<Cpu> cpus = OnlineCpus();
-  const PerfEventSet::Plan plan = {
+  PerfEventSet::Plan plan = {
       .options = options,
       .cpus = cpus,
-      .rings = PlanRings(options, cpus.size(), LockedMemoryBudget(ReadRights(), cpus.size())),
-      .switches = true};
-  ASSIGN_OR_RETURN(PerfEventSet events, OpenEvents(plan));
+      .rings = PlanRings(options, cpus.size(), LockedMemoryBudget(rights, cpus.size()))};
+  absl::StatusOr<std::unique_ptr<BpfSampler>> bpf = LoadBpf(options, rights);
+  if (options.bpf == BpfUse::kYes) {
+    RETURN_IF_ERROR(bpf.status());
+  }
+  ASSIGN_OR_RETURN(PerfEventSet events, OpenEvents(plan, bpf));
+  if (!bpf.ok()) {
+    facts.why_no_bpf = std::string(bpf.status().message());
+  }
   UniqueFd stop_event(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!stop_event) {
     return ErrnoStatus(errno, "eventfd");
   }
-  std::unique_ptr<PerfEventSource> source(
-      new PerfEventSource(std::move(events), options, std::move(stop_event)));
+  std::unique_ptr<PerfEventSource> source(new PerfEventSource(
+      std::move(events), options, std::move(stop_event), bpf.ok() ? *std::move(bpf) : nullptr));
   source->facts_ = std::move(facts);
   RETURN_IF_ERROR(source->Attach(targets));
   return source;
@@ -98,9 +134,19 @@ absl::Status PerfEventSource::Attach(const std::vector<Pid>& targets) {
   }
   DescribeFound(scan);
   PerfEventSet& events = reader_.events();
+  if (bpf_ != nullptr) {
+    RETURN_IF_ERROR(events.SetSampleFilter(bpf_->sample_filter()));
+  }
+  DescribeFacts();
+  return events.Start();
+}
+
+void PerfEventSource::DescribeFacts() {
+  const PerfEventSet& events = reader_.events();
   facts_.frequency_hz = options_.frequency_hz;
   facts_.per_cpu = !events.is_per_task();
   facts_.kernel_mode = events.has_kernel_mode();
+  facts_.bpf = bpf_ != nullptr;
   if (events.rings_were_shortened()) {
     facts_.warnings.push_back(
         "the limit on locked memory leaves short rings, which may lose samples at high "
@@ -111,7 +157,6 @@ absl::Status PerfEventSource::Attach(const std::vector<Pid>& targets) {
         "samples in kernel mode are not permitted: kernel frames will be missing. Run as root, or "
         "grant whyslow the capabilities that `whyslow doctor` names");
   }
-  return events.Start();
 }
 
 absl::Status PerfEventSource::OpenThreads(AttachScan& scan) {
@@ -121,6 +166,7 @@ absl::Status PerfEventSource::OpenThreads(AttachScan& scan) {
     const std::vector<AttachScan::Thread> found = scan.FindMore();
     // What a thread with events started has them too.
     reader_.ReadSideband(&inherited);
+    RETURN_IF_ERROR(UpdateFilter());
     for (const AttachScan::Thread& thread : found) {
       reader_.AddProcess(thread.pid);
       targets_.AddProcess(thread.pid);
@@ -161,11 +207,63 @@ void PerfEventSource::Stop() {
   [[maybe_unused]] const ssize_t written = write(stop_event_.get(), &one, sizeof(one));
 }
 
+absl::Status PerfEventSource::UpdateFilter() {
+  const std::vector<Pid> came = reader_.TakeNewProcesses();
+  const Instant now = MonotonicClock::now();
+  for (; !gone_.empty() && gone_.front().first + kGoneIsForgotten < now; gone_.pop_front()) {
+    const Pid pid = gone_.front().second;
+    if (!targets_.Contains(pid)) {  // else the number is in use again
+      reader_.RemoveProcess(pid);
+      if (bpf_ != nullptr) {
+        bpf_->RemoveTarget(pid);
+      }
+    }
+  }
+  for (const Pid pid : bpf_ != nullptr ? came : std::vector<Pid>()) {
+    RETURN_IF_ERROR(bpf_->AddTarget(pid));
+  }
+  return absl::OkStatus();
+}
+
 void PerfEventSource::AskRunTimes() {
   std::vector<Event> events;
   times_.Poll(targets_, events);
   for (Event& event : events) {
     reader_.Add(std::move(event));
+  }
+}
+
+void PerfEventSource::TakeEndedThreads() {
+  if (bpf_ == nullptr) {
+    return;
+  }
+  ended_.clear();
+  bpf_->TakeEndedThreads(ended_);
+  for (const EndedThread& ended : ended_) {
+    unaccounted_.erase(ended.tid);
+    reader_.Add(
+        {.when = ended.when,
+         .what = ThreadRunTime{.pid = ended.pid, .tid = ended.tid, .total = ended.run_time}});
+  }
+}
+
+void PerfEventSource::AwaitEndedThreads() {
+  constexpr auto kPause = std::chrono::milliseconds(5);
+  constexpr int kMostPauses = 60;
+  for (int pauses = 0; !unaccounted_.empty() && pauses < kMostPauses; ++pauses) {
+    if (pauses > 0) {
+      std::this_thread::sleep_for(kPause);
+    }
+    absl::erase_if(unaccounted_, [this](const std::pair<const Tid, Pid>& thread) {
+      const auto total = ReadRunTime(thread.second, thread.first);  // a zombie's
+      if (total) {
+        reader_.Add(
+            {.when = MonotonicClock::now(),
+             .what = ThreadRunTime{.pid = thread.second, .tid = thread.first, .total = *total}});
+      }
+      return total.has_value();
+    });
+    TakeEndedThreads();
   }
 }
 
@@ -176,12 +274,17 @@ void PerfEventSource::ReadOn() {
     Finish();
     return;
   }
+  // A process that the BPF programs were not told of goes unsampled, which the profile shows as
+  // time without samples: no reason to end it.
   if (woken == RingReader::Woken::kSideband && MonotonicClock::now() < next_round_) {
     reader_.ReadSideband();
+    UpdateFilter().IgnoreError();
     return;
   }
   const Instant began = MonotonicClock::now();
   reader_.ReadRound();
+  UpdateFilter().IgnoreError();
+  TakeEndedThreads();
   next_round_ = began + kRoundInterval;
   if (times_.IsDue(began)) {
     AskRunTimes();
@@ -191,29 +294,41 @@ void PerfEventSource::ReadOn() {
 void PerfEventSource::Finish() {
   reader_.events().Stop();
   reader_.ReadRound();
+  TakeEndedThreads();
   reader_.EndAll();
   stage_ = Stage::kDraining;
 }
 
-void PerfEventSource::CloseAccount(const ThreadExited& exited, Instant when,
-                                   std::vector<Event>& out) {
-  const Nanoseconds total = times_.BaselineOf(exited.tid) + reader_.TakeRunTime(exited.tid);
-  times_.Forget(exited.tid);
-  out.push_back(
-      {.when = when, .what = ThreadRunTime{.pid = exited.pid, .tid = exited.tid, .total = total}});
+void PerfEventSource::Note(const Event& event, std::vector<Event>& out) {
+  if (const auto* account = std::get_if<ThreadRunTime>(&event.what)) {
+    unaccounted_.erase(account->tid);
+  }
+  const auto* exited = std::get_if<ThreadExited>(&event.what);
+  if (exited == nullptr) {
+    return;
+  }
+  if (!targets_.Contains(exited->pid)) {
+    gone_.emplace_back(event.when, exited->pid);
+  }
+  if (bpf_ != nullptr) {
+    unaccounted_[exited->tid] = exited->pid;
+  } else {
+    const Nanoseconds total =
+        times_.BaselineOf(exited->tid) + reader_.CloseRunTime(exited->tid, event.when);
+    out.push_back({.when = event.when,
+                   .what = ThreadRunTime{.pid = exited->pid, .tid = exited->tid, .total = total}});
+  }
+  times_.Forget(exited->tid);
 }
 
 void PerfEventSource::GiveOut(std::vector<Event>& out) {
   ordered_.clear();
   more_to_give_ = reader_.Release(ordered_, kMostEventsPerRead);
   for (Event& event : ordered_) {
-    if (!targets_.Apply(event)) {
-      continue;
+    if (targets_.Apply(event)) {
+      Note(event, out);
+      out.push_back(std::move(event));
     }
-    if (const auto* exited = std::get_if<ThreadExited>(&event.what)) {
-      CloseAccount(*exited, event.when, out);
-    }
-    out.push_back(std::move(event));
   }
 }
 
@@ -231,6 +346,7 @@ bool PerfEventSource::Read(std::vector<Event>& out) {
   if (stage_ == Stage::kDraining) {
     // Every thread is known now, also those that began a moment ago.
     AskRunTimes();
+    AwaitEndedThreads();
     stage_ = Stage::kClosing;
   } else if (stage_ == Stage::kClosing) {
     stage_ = Stage::kEnded;

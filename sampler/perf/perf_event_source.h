@@ -6,13 +6,16 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/ids.h"
 #include "base/time.h"
 #include "base/unique_fd.h"
+#include "sampler/bpf/bpf_sampler.h"
 #include "sampler/event.h"
 #include "sampler/perf/attach_scan.h"
 #include "sampler/perf/ring_reader.h"
@@ -37,6 +40,7 @@ class PerfEventSource final : public EventSource {
     bool per_cpu = false;
     bool kernel_mode = false;  // samples in kernel mode are taken
     bool bpf = false;
+    std::string why_no_bpf;  // the same results then, at a higher cost in busy targets
     // Everything that is not as asked, a sentence each.
     std::vector<std::string> warnings;
   };
@@ -59,22 +63,30 @@ class PerfEventSource final : public EventSource {
   size_t process_count() const { return targets_.processes().size(); }
 
  private:
-  PerfEventSource(PerfEventSet events, const SamplerOptions& options, UniqueFd stop_event);
+  PerfEventSource(PerfEventSet events, const SamplerOptions& options, UniqueFd stop_event,
+                  std::unique_ptr<BpfSampler> bpf);
 
   absl::Status Attach(const std::vector<Pid>& targets);
   // Per task: events on each thread found.
   absl::Status OpenThreads(AttachScan& scan);
   void DescribeFound(const AttachScan& scan);
+  void DescribeFacts();
+  // Tells the BPF programs of processes that came and of those that are gone.
+  absl::Status UpdateFilter();
   void AskRunTimes();
+  void TakeEndedThreads();
+  // The kernel lets go of a thread some time after its end, a zombie's even later.
+  void AwaitEndedThreads();
   void ReadOn();
   void Finish();
   void GiveOut(std::vector<Event>& out);
-  void CloseAccount(const ThreadExited& exited, Instant when, std::vector<Event>& out);
+  void Note(const Event& event, std::vector<Event>& out);
 
   SamplerOptions options_;
   Facts facts_;
   UniqueFd stop_event_;
   std::atomic<bool> stop_{false};
+  std::unique_ptr<BpfSampler> bpf_;  // null: none
   RingReader reader_;
   TargetSet targets_;
   ThreadTimes times_;
@@ -88,7 +100,12 @@ class PerfEventSource final : public EventSource {
   };
   Stage stage_ = Stage::kRunning;
   bool more_to_give_ = false;
-  std::vector<Event> ordered_;  // a member to keep its memory
+  // With BPF: threads that have ended and whose last account is still to come.
+  absl::flat_hash_map<Tid, Pid> unaccounted_;
+  // Processes that have ended and when: forgotten a little later, when all has come.
+  std::deque<std::pair<Instant, Pid>> gone_;
+  std::vector<EndedThread> ended_;  // a member to keep its memory
+  std::vector<Event> ordered_;      // a member to keep its memory
 };
 
 }  // namespace whyslow

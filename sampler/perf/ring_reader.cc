@@ -114,7 +114,7 @@ void RingReader::Count(const EventRing& ring, Event& event, bool& wanted) {
     if (wanted) {
       run_times_.SwitchedIn(ring.cpu_index, {.pid = in->pid, .tid = in->tid}, event.when);
     } else {
-      run_times_.Forget(ring.cpu_index);
+      run_times_.OtherSwitchedIn(ring.cpu_index);
     }
   } else if (auto* out = std::get_if<SwitchOut>(&event.what)) {
     const RunTimeLedger::Thread reported = {.pid = wanted ? out->pid : kNoPid,
@@ -124,7 +124,8 @@ void RingReader::Count(const EventRing& ring, Event& event, bool& wanted) {
     out->tid = thread.tid;
     wanted = thread.tid != kNoTid;
   } else if (std::holds_alternative<EventsLost>(event.what) && ring.role == RingRole::kSwitches) {
-    run_times_.Forget(ring.cpu_index);
+    run_times_.Lost(ring.cpu_index);
+    wanted = options_.switch_events;  // no sample was lost
   }
 }
 

@@ -32,6 +32,8 @@ class RingReader {
 
   // Records of this process are wanted from now on, and those of its children where followed.
   void AddProcess(Pid pid);
+  // It has ended, and all its records have come.
+  void RemoveProcess(Pid pid) { wanted_.erase(pid); }
   // Processes that became wanted since the last call.
   std::vector<Pid> TakeNewProcesses() { return std::exchange(new_processes_, {}); }
   // Puts an event of our own making in its place in time.
@@ -53,8 +55,8 @@ class RingReader {
 
   // This thread's time up to now is known from elsewhere.
   void CountRunTimeFrom(Tid tid, Instant when) { run_times_.CountFrom(tid, when); }
-  // From context switches since the beginning; forgotten with this call.
-  Nanoseconds TakeRunTime(Tid tid) { return run_times_.Take(tid); }
+  // Of a thread that ended, from context switches.
+  Nanoseconds CloseRunTime(Tid tid, Instant ended) { return run_times_.Close(tid, ended); }
   uint64_t late_events() const { return order_.late_events(); }
 
  private:

@@ -4,6 +4,7 @@
 #include <absl/container/flat_hash_map.h>
 
 #include <cstddef>
+#include <optional>
 #include <vector>
 
 #include "base/ids.h"
@@ -17,36 +18,43 @@ namespace whyslow {
 //   CPU 0   __in(A)====out__in(B)==   adds "====" to A
 class RunTimeLedger {
  public:
-  // Threads that run when the counting begins have no `in`.
-  RunTimeLedger(size_t cpus, Instant began) : cpus_(cpus, Running{.since = began}) {}
-
   struct Thread {
     Pid pid = kNoPid;
     Tid tid = kNoTid;
   };
+
+  // Threads that run when the counting begins have no `in`.
+  RunTimeLedger(size_t cpus, Instant began) : began_(began), cpus_(cpus) {}
+
   void SwitchedIn(size_t cpu_index, Thread thread, Instant when);
   // Gives the stretch's thread: one that has ended has no number any more when it leaves its CPU
   // for the last time, so the one that came in counts.
   Thread SwitchedOut(size_t cpu_index, Thread thread, Instant when);
-  // A thread of no interest runs now, or switches were lost.
-  void Forget(size_t cpu_index) { cpus_[cpu_index] = {.known = false}; }
+  // A thread of no interest came in.
+  void OtherSwitchedIn(size_t cpu_index);
+  // Switches were lost: nobody knows for how long the thread that came in ran.
+  void Lost(size_t cpu_index);
 
   // What this thread did before is accounted for otherwise.
   void CountFrom(Tid tid, Instant when) { totals_[tid].from = when; }
-  // The sum so far, which is forgotten; zero for a thread that never ran.
-  Nanoseconds Take(Tid tid);
+  // The sum of a thread that ended, which is forgotten; zero for one that never ran. Events that
+  // belong to the thread end with it, and then no `out` is reported.
+  Nanoseconds Close(Tid tid, Instant ended);
 
  private:
-  struct Running {
-    Thread thread;
-    Instant since;
-    bool known = true;  // false: nothing of interest runs
-  };
-  std::vector<Running> cpus_;
   struct Total {
     Nanoseconds sum{};
     Instant from;
+    std::optional<Instant> in;  // runs since
+    void AddUpTo(Instant out);
   };
+  struct Running {
+    Thread thread;
+    bool switch_seen = false;
+  };
+
+  Instant began_;
+  std::vector<Running> cpus_;
   absl::flat_hash_map<Tid, Total> totals_;
 };
 

@@ -59,8 +59,8 @@ int64_t Scaled(int64_t value, int64_t factor) {
 
 class Interpreter {
  public:
-  Interpreter(const CfiCommon& common, RuleInterner& interner, CfiState state)
-      : common_(common), interner_(interner), state_(std::move(state)), initial_(state_) {}
+  Interpreter(const CfiCommon& common, RuleInterner& interner, const CfiState& state)
+      : common_(common), interner_(interner), state_(state), initial_(state) {}
 
   const CfiState& state() const { return state_; }
 

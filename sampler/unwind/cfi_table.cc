@@ -122,10 +122,11 @@ void SortAndTrim(std::vector<CfiFunction>& functions) {
 CfiTable CfiTable::FromElf(const ElfFile& elf) {
   std::vector<LoadedSection> sections;
   const auto keep = [&sections](std::optional<LoadedSection> section) {
-    if (section) {
+    const bool is_there = section.has_value();
+    if (is_there) {
       sections.push_back(*std::move(section));
     }
-    return section.has_value();
+    return is_there;
   };
   if (!keep(LoadSection(elf, ".eh_frame", CfiFormat::kEhFrame))) {
     keep(LoadByProgramHeader(elf));

@@ -7,10 +7,11 @@
 namespace whyslow {
 namespace {
 
-size_t ReadFromFile(ElfAddress from, const ElfFile& elf, std::span<uint8_t> into) {
+size_t ReadFromFile(ElfAddress from, const ElfFile& elf, bool code_only, std::span<uint8_t> into) {
   for (const ElfSegment& segment : elf.segments()) {
     const uint64_t offset = from.value() - segment.address.value();
-    if (!segment.executable() || from < segment.address || offset >= segment.file_size) {
+    if (segment.type != PT_LOAD || (code_only && !segment.executable()) || from < segment.address ||
+        offset >= segment.file_size) {
       continue;
     }
     const size_t size = std::min<uint64_t>(into.size(), segment.file_size - offset);
@@ -24,14 +25,35 @@ size_t ReadFromFile(ElfAddress from, const ElfFile& elf, std::span<uint8_t> into
   return 0;
 }
 
+size_t ReadModule(RuntimeAddress from, const Mapping* mapping, const TargetMemory& memory,
+                  bool code_only, std::span<uint8_t> into) {
+  if (mapping != nullptr && mapping->module != nullptr && mapping->module->elf() != nullptr) {
+    return ReadFromFile(mapping->ToElf(from), *mapping->module->elf(), code_only, into);
+  }
+  return memory.Read(from, std::as_writable_bytes(into));
+}
+
 }  // namespace
 
 size_t ReadCode(RuntimeAddress from, const Mapping* mapping, const TargetMemory& memory,
                 std::span<uint8_t> into) {
-  if (mapping != nullptr && mapping->module != nullptr && mapping->module->elf() != nullptr) {
-    return ReadFromFile(mapping->ToElf(from), *mapping->module->elf(), into);
+  return ReadModule(from, mapping, memory, /*code_only=*/true, into);
+}
+
+size_t CodeStream::ReadConstants(uint64_t address, std::span<uint8_t> into) const {
+  return ReadModule(RuntimeAddress(address), mapping_, memory_, /*code_only=*/false, into);
+}
+
+std::span<const uint8_t> CodeStream::At(uint64_t address) {
+  if (address < start_ || address - start_ >= size_ || size_ - (address - start_) < kBytes) {
+    start_ = address;
+    size_ = 0;
+    if (IsCode(address)) {
+      size_ = ReadCode(RuntimeAddress(address), mapping_, memory_, bytes_);
+    }
   }
-  return memory.Read(from, std::as_writable_bytes(into));
+  const size_t skip = address - start_;
+  return std::span<const uint8_t>(bytes_).subspan(skip, std::min(kBytes, size_ - skip));
 }
 
 CodeWindow CodeWindow::Read(RuntimeAddress at, const Mapping* mapping, const TargetMemory& memory) {

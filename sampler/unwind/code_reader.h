@@ -41,13 +41,40 @@ class CodeWindow {
            offset + static_cast<int>(size) <= static_cast<int>(after_);
   }
   static size_t Index(int offset) {
-    return static_cast<size_t>(static_cast<int>(kBefore) + offset);
+    return kBefore + static_cast<size_t>(offset);  // modulo 2^64: offsets may be negative
   }
 
   // [kBefore - before_, kBefore + after_) is known; the address is at kBefore.
   std::array<uint8_t, kBefore + kAfter> bytes_{};
   size_t before_ = 0;
   size_t after_ = 0;
+};
+
+// Code read piece by piece, for those who follow it.
+class CodeStream {
+ public:
+  // Borrows both.
+  CodeStream(const Mapping* mapping, const TargetMemory& memory)
+      : mapping_(mapping), memory_(memory) {}
+
+  // The next bytes from there, 15 at most, fewer where the code ends.
+  std::span<const uint8_t> At(uint64_t address);
+  // Constants of the same module, such as tables of jumps. Returns how many bytes are known.
+  size_t ReadConstants(uint64_t address, std::span<uint8_t> into) const;
+  bool IsCode(uint64_t address) const {
+    return mapping_ == nullptr || mapping_->Contains(RuntimeAddress(address));
+  }
+  // Runtime address of ELF address 0.
+  uint64_t load_bias() const { return mapping_ != nullptr ? 0 - mapping_->elf_bias : 0; }
+
+ private:
+  static constexpr size_t kBytes = 15;  // the longest instruction of x86-64
+
+  const Mapping* mapping_;
+  const TargetMemory& memory_;
+  std::array<uint8_t, 512> bytes_;
+  uint64_t start_ = 0;
+  size_t size_ = 0;
 };
 
 // Up to into.size() bytes of code from this address on; returns how many.

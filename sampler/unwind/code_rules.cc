@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "sampler/unwind/code_shape.h"
+#include "sampler/unwind/x86_scan.h"
 
 namespace whyslow {
 namespace {
@@ -41,22 +42,27 @@ CodeRules::CodeRules(Architecture architecture, UnwindMode mode)
     : architecture_(architecture),
       mode_(mode),
       shapes_(MakeShapeRules(architecture)),
+      frame_pointer_rule_(UseShape({}, shapes_.rules[static_cast<size_t>(Shape::kFramePointer)])),
       cache_(size_t{1} << kSlotBits) {}
 
-bool CodeRules::FollowsCall(RuntimeAddress pc, const AddressSpace& space,
+bool CodeRules::FollowsCall(const CodeRule& rule, RuntimeAddress pc, const AddressSpace& space,
                             const TargetMemory& memory) const {
-  return whyslow::FollowsCall(CodeWindow::Read(pc, space.Find(pc - 1), memory), architecture_);
+  if (rule.after_call == AfterCall::kNotLookedUp) {
+    const CodeWindow code = CodeWindow::Read(pc, space.Find(pc - 1), memory);
+    rule.after_call = whyslow::FollowsCall(code, architecture_) ? AfterCall::kYes : AfterCall::kNo;
+  }
+  return rule.after_call == AfterCall::kYes;
 }
 
-const CfiTable* CodeRules::TableFor(const ModuleFileRef& module) {
-  if (module == nullptr) {
-    return nullptr;
+const CodeRules::ModuleCode& CodeRules::CodeOf(const ModuleFileRef& module) {
+  const auto [at, is_new] = modules_.try_emplace(module);
+  if (is_new && module != nullptr && module->elf() != nullptr) {
+    const ElfFile& elf = *module->elf();
+    at->second.table = std::make_unique<CfiTable>(CfiTable::FromElf(elf));
+    at->second.is_go = elf.FindSection(".gopclntab") != nullptr ||
+                       elf.FindSection(".data.rel.ro.gopclntab") != nullptr;
   }
-  const auto [at, is_new] = tables_.try_emplace(module);
-  if (is_new && module->elf() != nullptr) {
-    at->second = std::make_unique<CfiTable>(CfiTable::FromElf(*module->elf()));
-  }
-  return at->second.get();
+  return at->second;
 }
 
 void CodeRules::UseCfi(CodeRule& result, const UnwindRule& rule, const CfiTable& table) const {
@@ -75,29 +81,51 @@ void CodeRules::UseCfi(CodeRule& result, const UnwindRule& rule, const CfiTable&
   result.end = StackEnd::kBadMemory;
 }
 
-CodeRule CodeRules::FromShape(const CodeRule& base, RuntimeAddress pc, bool is_exact,
-                              const Mapping* mapping, const TargetMemory& memory) const {
-  CodeRule result = base;
+CodeRule CodeRules::UseShape(CodeRule base, const UnwindRule& rule) const {
+  base.set = &shapes_;
+  base.rule = rule;
+  base.is_signal_frame = rule.is_signal_frame;
+  base.step = StepFor(rule, shapes_, architecture_);
+  return base;
+}
+
+CodeRule CodeRules::WithoutCfi(CodeRule base, RuntimeAddress pc, bool is_exact,
+                               const Mapping* mapping, const TargetMemory& memory) {
   const CodeWindow code = CodeWindow::Read(pc, mapping, memory);
-  Shape shape = Shape::kFramePointer;
-  result.is_guess = true;
+  const auto shape_rule = [this](Shape shape) -> const UnwindRule& {
+    return shapes_.rules[static_cast<size_t>(shape)];
+  };
   if (IsSignalTrampoline(code, architecture_)) {
-    shape = Shape::kSignalTrampoline;
-    result.is_guess = false;
-  } else if (is_exact) {
-    if (const std::optional<Shape> seen = ShapeOfLeaf(code, architecture_)) {
-      shape = *seen;
-      result.is_guess = shape == Shape::kFramePushed;
+    return UseShape(base, shape_rule(Shape::kSignalTrampoline));
+  }
+  const std::optional<Shape> seen =
+      is_exact ? ShapeOfLeaf(code, architecture_) : std::optional<Shape>();
+  if (seen && *seen != Shape::kFramePushed) {
+    return UseShape(base, shape_rule(*seen));
+  }
+  if (mode_ == UnwindMode::kDwarf) {
+    return base;
+  }
+  std::vector<CodeRule> guesses;
+  if (seen) {
+    guesses.push_back(UseShape(base, shape_rule(*seen)));
+  }
+  const bool is_file = mapping != nullptr && mapping->module != nullptr;
+  if (architecture_ == Architecture::kX86_64 && is_file &&
+      (is_exact || mode_ != UnwindMode::kFramePointers)) {
+    CodeStream stream(mapping, memory);
+    for (const UnwindRule& rule : ScanForReturn(pc.value(), stream)) {
+      guesses.push_back(UseShape(base, rule));
+    }
+    if (!is_exact && PassesResultToCall(pc.value(), stream)) {
+      base.end = StackEnd::kRoot;
     }
   }
-  if (shape == Shape::kFramePointer && mode_ == UnwindMode::kDwarf) {
-    return result;
-  }
-  result.set = &shapes_;
-  result.rule = shapes_.rules[static_cast<size_t>(shape)];
-  result.is_signal_frame = result.rule.is_signal_frame;
-  result.step = StepFor(result.rule, shapes_, architecture_);
-  return result;
+  guesses.push_back(UseShape(base, shape_rule(Shape::kFramePointer)));
+  base.step = StepKind::kGuess;
+  base.rule.first_other = static_cast<uint32_t>(guesses_.size());
+  guesses_.push_back(std::move(guesses));
+  return base;
 }
 
 CodeRule CodeRules::Make(RuntimeAddress pc, bool is_exact, const AddressSpace& space,
@@ -110,17 +138,21 @@ CodeRule CodeRules::Make(RuntimeAddress pc, bool is_exact, const AddressSpace& s
     // A trampoline may begin a mapping; a leaf may run in memory that we were not told of.
     mapping = space.Find(pc);
     if (mapping == nullptr) {
-      return is_exact ? FromShape(result, pc, is_exact, nullptr, memory) : result;
+      return is_exact ? WithoutCfi(result, pc, is_exact, nullptr, memory) : result;
     }
   }
   result.is_mapped = true;
   result.end = StackEnd::kNoUnwindInfo;
   result.load_bias = 0 - mapping->elf_bias;
-  const CfiTable* table = TableFor(mapping->module);
+  const ModuleCode& module = CodeOf(mapping->module);
+  const CfiTable* table = module.table.get();
+  result.is_go = module.is_go;
   const UnwindRule none;
   const UnwindRule& rule = table != nullptr ? table->Find(mapping->ToElf(lookup)) : none;
+  // Go's CFI says nothing of the frame pointer, on which its walks depend where stacks change.
+  const bool is_usable = !module.is_go || mode_ == UnwindMode::kDwarf;
   const bool has_rule =
-      rule.cfa != CfaKind::kNone || rule.return_address.how == Recovery::kUndefined;
+      is_usable && (rule.cfa != CfaKind::kNone || rule.return_address.how == Recovery::kUndefined);
   const bool is_root = rule.return_address.how == Recovery::kUndefined;
   if (has_rule && (mode_ != UnwindMode::kFramePointers || rule.is_signal_frame || is_root)) {
     // Nothing calls a signal trampoline, so the byte before it is not part of it; unless its CFI
@@ -137,7 +169,7 @@ CodeRule CodeRules::Make(RuntimeAddress pc, bool is_exact, const AddressSpace& s
     result.end = StackEnd::kRoot;
     return result;
   }
-  return FromShape(result, pc, is_exact, mapping, memory);
+  return WithoutCfi(result, pc, is_exact, mapping, memory);
 }
 
 }  // namespace whyslow

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "base/address.h"
@@ -23,22 +24,29 @@ enum class StepKind : uint8_t {
   kStackPointer,  // the CFA is sp + n; return address and frame pointer are in memory or unchanged
   kFramePointer,  // the CFA is fp + n; the same
   kGeneral,       // anything else a rule can say
+  kGuess,         // no rule: some ways to go on, to be tried until one looks right
 };
+
+enum class AfterCall : uint8_t { kNotLookedUp, kYes, kNo };
 
 struct alignas(64) CodeRule {
   uint64_t key = 0;
   uint32_t space = 0;  // AddressSpace::version
   StepKind step = StepKind::kStop;
-  // Why the walk ends here; for a guess: when the guess fails.
+  // Why the walk ends here: for kStop, and for a guess that fails.
   StackEnd end = StackEnd::kUnknownMapping;
-  bool is_mapped = false;
-  // Nothing but custom says that there is a frame pointer: believe what looks right only.
-  bool is_guess : 1 = false;
+  bool is_mapped : 1 = false;
   bool is_signal_frame : 1 = false;
+  // Go's runtime changes stacks without a word in its CFI, but keeps the chain of frame pointers
+  // and clears it at each root.
+  bool is_go : 1 = false;
+  // A call instruction stands before the address.
+  mutable AfterCall after_call = AfterCall::kNotLookedUp;
   const RuleSet* set = nullptr;
   uint64_t load_bias = 0;
   UnwindRule rule;
 };
+static_assert(sizeof(CodeRule) == 64);
 
 // Used by one thread. Keeps one compiled table a module, shared by all processes that map it.
 class CodeRules {
@@ -58,8 +66,22 @@ class CodeRules {
     }
     return rule;
   }
-  // Whether a call instruction stands before this address.
-  bool FollowsCall(RuntimeAddress pc, const AddressSpace& space, const TargetMemory& memory) const;
+  // The usual frame, for code that is known to have it.
+  const CodeRule& frame_pointer_rule() const { return frame_pointer_rule_; }
+  // The ways to go on of a rule of kind kGuess, likeliest first. Valid until the next Trim().
+  std::span<const CodeRule> GuessesOf(const CodeRule& rule) const {
+    return guesses_[rule.rule.first_other];
+  }
+  // Bounds what is kept. To be called between stacks.
+  void Trim() {
+    if (guesses_.size() >= kMaxGuesses) {
+      guesses_.clear();
+      cache_.assign(cache_.size(), {});
+    }
+  }
+  // Whether a call instruction stands before this address, whose rule is `rule`.
+  bool FollowsCall(const CodeRule& rule, RuntimeAddress pc, const AddressSpace& space,
+                   const TargetMemory& memory) const;
 
  private:
   static constexpr size_t kSlotBits = 12;
@@ -69,16 +91,27 @@ class CodeRules {
 
   CodeRule Make(RuntimeAddress pc, bool is_exact, const AddressSpace& space,
                 const TargetMemory& memory);
-  CodeRule FromShape(const CodeRule& base, RuntimeAddress pc, bool is_exact, const Mapping* mapping,
-                     const TargetMemory& memory) const;
+  // Where no CFI speaks. `base` has what is known of the mapping.
+  CodeRule WithoutCfi(CodeRule base, RuntimeAddress pc, bool is_exact, const Mapping* mapping,
+                      const TargetMemory& memory);
+  CodeRule UseShape(CodeRule base, const UnwindRule& rule) const;
   void UseCfi(CodeRule& result, const UnwindRule& rule, const CfiTable& table) const;
-  const CfiTable* TableFor(const ModuleFileRef& module);
+  struct ModuleCode {
+    std::unique_ptr<CfiTable> table;  // null for a module that is no ELF file
+    bool is_go = false;
+  };
+  const ModuleCode& CodeOf(const ModuleFileRef& module);
 
   Architecture architecture_;
   UnwindMode mode_;
   RuleSet shapes_;
-  // By the module itself, which the entry keeps alive; null for a module that is no ELF file.
-  absl::flat_hash_map<ModuleFileRef, std::unique_ptr<CfiTable>> tables_;
+  CodeRule frame_pointer_rule_;
+  // By the module itself, which the entry keeps alive.
+  absl::flat_hash_map<ModuleFileRef, ModuleCode> modules_;
+  // Lists for rules of kind kGuess, by UnwindRule::first_other. Emptied, with the cache, when it
+  // has grown too large.
+  static constexpr size_t kMaxGuesses = size_t{1} << 16;
+  std::vector<std::vector<CodeRule>> guesses_;
   // Direct-mapped; 4096 of 64 bytes fit the second-level cache, and a server's hot code fits 4096.
   std::vector<CodeRule> cache_;
 };

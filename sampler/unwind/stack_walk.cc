@@ -1,5 +1,7 @@
 #include "sampler/unwind/stack_walk.h"
 
+#include <utility>
+
 #include "sampler/unwind/expression.h"
 
 namespace whyslow {
@@ -44,6 +46,7 @@ void StackWalk::Run(const UserRegisters& start) {
 
 std::optional<StackWalk::Follow> StackWalk::Attempt(const UserRegisters& start, Follow follow) {
   out_.frames.clear();
+  rules_.Trim();
   if (!start.pc() || !start.sp()) {
     End(StackEnd::kNoRegisters);
     return std::nullopt;
@@ -55,24 +58,26 @@ std::optional<StackWalk::Follow> StackWalk::Attempt(const UserRegisters& start, 
   fp_ = start.fp();
   is_exact_ = true;
   left_stack_ = false;
+  sp_is_guess_ = false;
+  guessed_by_record_ = false;
   wants_all_ = false;
   out_.frames.push_back(RuntimeCodeAddress::At(RuntimeAddress(pc_)));
   code_ = &rules_.Find(RuntimeAddress(pc_), is_exact_, space_, memory_);
   for (;;) {
-    const CodeRule& code = *code_;
-    if (code.step == StepKind::kStop) {
-      End(code.end);
+    if (code_->step == StepKind::kStop) {
+      End(code_->end);
       return std::nullopt;
     }
-    const std::optional<Caller> caller = Step(code);
+    const bool is_signal_frame = code_->is_signal_frame;
+    const std::optional<Caller> caller = code_->is_go ? StepInGo(*code_) : Step(*code_);
     if (wants_all_ && follow_ == Follow::kThree) {
       return Follow::kAll;
     }
     if (!caller) {
-      End(code.is_guess && failed_ == StackEnd::kBadMemory ? code.end : failed_);
+      End(failed_);
       return std::nullopt;
     }
-    if (!Enter(code, *caller)) {
+    if (!Enter(*caller, is_signal_frame)) {
       return std::nullopt;
     }
   }
@@ -95,36 +100,96 @@ StackEnd StackWalk::WhyUnreadable() const {
 
 std::optional<StackWalk::Caller> StackWalk::Step(const CodeRule& code) {
   const bool has_more_to_follow = follow_ == Follow::kAll && code.rule.other_count > 0;
+  if (code.step == StepKind::kGuess) {
+    return StepByGuess(code);
+  }
   if (code.step == StepKind::kStackPointer && !has_more_to_follow) {
-    return StepQuickly(code, sp_);
+    return StepQuickly(code, QuickCfa(code));
   }
   if (code.step == StepKind::kFramePointer && !has_more_to_follow) {
-    return StepByFramePointer(code);
+    if (fp_) {
+      return StepQuickly(code, QuickCfa(code));
+    }
+    Fail(StackEnd::kRegisterUnknown);
+    return std::nullopt;
   }
   return StepGenerally(code);
 }
 
-std::optional<StackWalk::Caller> StackWalk::StepByFramePointer(const CodeRule& code) {
-  if (!fp_) {
-    Fail(StackEnd::kRegisterUnknown);
-    return std::nullopt;
-  }
-  if (code.is_guess) {
-    if (*fp_ == 0) {  // by custom, entry code clears it
-      Fail(is_exact_ ? code.end : StackEnd::kRoot);
-      return std::nullopt;
+std::optional<StackWalk::Caller> StackWalk::StepByGuess(CodeRule code) {
+  const std::optional<uint64_t> fp = fp_;
+  const std::span<const CodeRule> guesses = rules_.GuessesOf(code);
+  bool copy_ended = false;
+  for (const CodeRule& guess : guesses) {
+    if (guess.step == StepKind::kFramePointer && (!fp || *fp < sp_ || *fp % sizeof(*fp) != 0)) {
+      continue;
     }
-    if (*fp_ < sp_ || *fp_ % sizeof(uint64_t) != 0) {
-      Fail(code.end);
-      return std::nullopt;
+    const std::optional<Caller> caller = StepQuickly(guess, QuickCfa(guess));
+    if (caller && LooksRight(*caller)) {
+      guessed_by_record_ =
+          architecture_ == Architecture::kArm64 && guess.step == StepKind::kFramePointer;
+      return caller;
     }
+    copy_ended = copy_ended || (!caller && failed_ == StackEnd::kCopyEnded);
+    fp_ = fp;
   }
-  return StepQuickly(code, *fp_);
+  // By custom, entry code clears the frame pointer; but code that keeps something else in it may
+  // have a zero there, too.
+  const bool is_entry = fp == 0 && !is_exact_ && guesses.size() == 1;
+  if (is_entry || (copy_ended && code.end != StackEnd::kRoot)) {
+    Fail(is_entry ? StackEnd::kRoot : StackEnd::kCopyEnded);
+  } else {
+    Fail(code.end);
+  }
+  return std::nullopt;
 }
 
-std::optional<StackWalk::Caller> StackWalk::StepQuickly(const CodeRule& code, uint64_t cfa_base) {
+std::optional<StackWalk::Caller> StackWalk::StepInGo(CodeRule code) {
+  const std::optional<uint64_t> fp = fp_;
+  const bool was_exact = is_exact_;
+  const std::optional<Caller> caller = Step(code);
+  if (code.is_signal_frame || was_exact || (caller && LooksRight(*caller)) || !fp) {
+    return caller;
+  }
+  if (*fp == 0) {
+    Fail(StackEnd::kRoot);
+    return std::nullopt;
+  }
+  fp_ = fp;
+  std::optional<Caller> by_chain =
+      StepQuickly(rules_.frame_pointer_rule(), QuickCfa(rules_.frame_pointer_rule()));
+  if (!by_chain) {
+    // A goroutine's stack, of which no copy was made.
+    Fail(words_.has_copy() ? StackEnd::kCopyEnded : StackEnd::kBadMemory);
+    return std::nullopt;
+  }
+  if (by_chain->sp <= sp_) {
+    sp_ = 0;  // another stack
+    left_stack_ = true;
+  }
+  return by_chain;
+}
+
+bool StackWalk::LooksRight(const Caller& caller) {
+  const uint64_t pc = caller.pc & ~signature_mask_;
+  if (pc < kNullPages || pc >= kEndOfUserSpace || caller.sp <= sp_) {
+    return false;
+  }
+  const CodeRule& next = rules_.Find(RuntimeAddress(pc), /*is_exact=*/false, space_, memory_);
+  return next.is_mapped &&
+         (next.is_signal_frame || rules_.FollowsCall(next, RuntimeAddress(pc), space_, memory_));
+}
+
+uint64_t StackWalk::CfaFromStackPointer(const UnwindRule& rule) {
+  // The frame pointer of ARM64 points to where its predecessor is saved.
+  if (sp_is_guess_ && fp_ && rule.frame_pointer.how == Recovery::kAtCfa) {
+    return *fp_ - static_cast<uint64_t>(int64_t{rule.frame_pointer.offset});
+  }
+  return sp_ + static_cast<uint64_t>(int64_t{rule.cfa_offset});
+}
+
+std::optional<StackWalk::Caller> StackWalk::StepQuickly(const CodeRule& code, uint64_t cfa) {
   const UnwindRule& rule = code.rule;
-  const uint64_t cfa = cfa_base + static_cast<uint64_t>(int64_t{rule.cfa_offset});
   const std::optional<uint64_t> pc =
       words_.Word(cfa + static_cast<uint64_t>(int64_t{rule.return_address.offset}));
   if (!pc) {
@@ -132,7 +197,9 @@ std::optional<StackWalk::Caller> StackWalk::StepQuickly(const CodeRule& code, ui
     return std::nullopt;
   }
   if (rule.frame_pointer.how == Recovery::kAtCfa) {
-    fp_ = words_.Word(cfa + static_cast<uint64_t>(int64_t{rule.frame_pointer.offset}));
+    const uint64_t slot = cfa + static_cast<uint64_t>(int64_t{rule.frame_pointer.offset});
+    const std::optional<uint64_t> saved = words_.Word(slot);
+    fp_ = saved || !IsPopped(slot) ? saved : fp_;
   }
   if (is_exact_) {
     ForgetAfterCall();
@@ -220,6 +287,9 @@ std::optional<uint64_t> StackWalk::Recover(const CodeRule& code, const RegisterR
     return std::nullopt;
   }
   const std::optional<uint64_t> value = words_.Word(*address);
+  if (!value && IsPopped(*address) && rule.number != numbers_.return_address) {
+    return registers_.Get(rule.number);
+  }
   return value ? value : Fail(WhyUnreadable());
 }
 
@@ -266,10 +336,7 @@ void StackWalk::ForgetAfterCall() {
   registers_.Keep(follow_ == Follow::kAll ? PreservedByCalls(architecture_) : 0);
 }
 
-bool StackWalk::Enter(const CodeRule& code, const Caller& caller) {
-  const bool is_signal_frame = code.is_signal_frame;
-  const bool is_guess = code.is_guess;
-  const StackEnd end_of_guess = code.end;
+bool StackWalk::Enter(const Caller& caller, bool is_signal_frame) {
   const uint64_t pc = caller.pc & ~signature_mask_;
   if (pc == 0) {
     return End(StackEnd::kRoot);
@@ -278,24 +345,21 @@ bool StackWalk::Enter(const CodeRule& code, const Caller& caller) {
   // have no frame at all.
   const bool may_stand = architecture_ == Architecture::kArm64 && is_exact_;
   if (!is_signal_frame && (may_stand ? caller.sp < sp_ : caller.sp <= sp_)) {
-    return End(is_guess ? end_of_guess : StackEnd::kBadMemory);
+    return End(StackEnd::kBadMemory);
   }
   if (pc < kNullPages || pc >= kEndOfUserSpace) {
-    return End(is_guess ? end_of_guess : StackEnd::kBadMemory);
+    return End(StackEnd::kBadMemory);
   }
   if (out_.frames.size() >= StackUnwinder::kMaxFrames) {
     return End(StackEnd::kTooDeep);
   }
   code_ = &rules_.Find(RuntimeAddress(pc), is_signal_frame, space_, memory_);
   if (!code_->is_mapped) {
-    return End(is_guess ? end_of_guess : StackEnd::kUnknownMapping);
-  }
-  if (is_guess && !code_->is_signal_frame &&
-      !rules_.FollowsCall(RuntimeAddress(pc), space_, memory_)) {
-    return End(end_of_guess);
+    return End(StackEnd::kUnknownMapping);
   }
   pc_ = pc;
   sp_ = caller.sp;
+  sp_is_guess_ = std::exchange(guessed_by_record_, false);
   is_exact_ = is_signal_frame;
   left_stack_ = left_stack_ || is_signal_frame;
   const bool is_return = !is_exact_ && !code_->is_signal_frame;

@@ -32,22 +32,37 @@ class StackWalk {
   // nullopt: done, the end is in out_. Else: start again, following this much.
   std::optional<Follow> Attempt(const UserRegisters& start, Follow follow);
 
+  // Where the CFA is, for rules that count from the stack pointer.
+  uint64_t CfaFromStackPointer(const UnwindRule& rule);
   // Each leaves the frame pointer in fp_. nullopt: failed_ says why.
   std::optional<Caller> Step(const CodeRule& code);
-  std::optional<Caller> StepByFramePointer(const CodeRule& code);
-  std::optional<Caller> StepQuickly(const CodeRule& code, uint64_t cfa_base);
+  // By value: looking at where a guess leads may push the rule out of the cache.
+  std::optional<Caller> StepByGuess(CodeRule code);
+  // CFI first, but where it leads nowhere the chain of frame pointers.
+  std::optional<Caller> StepInGo(CodeRule code);
+  // Upwards on the stack, and where a call would return to.
+  bool LooksRight(const Caller& caller);
+  uint64_t QuickCfa(const CodeRule& code) {
+    return code.step == StepKind::kStackPointer
+               ? CfaFromStackPointer(code.rule)
+               : *fp_ + static_cast<uint64_t>(int64_t{code.rule.cfa_offset});
+  }
+  std::optional<Caller> StepQuickly(const CodeRule& code, uint64_t cfa);
   std::optional<Caller> StepGenerally(const CodeRule& code);
   std::optional<uint64_t> FindCfa(const CodeRule& code);
   std::optional<uint64_t> Recover(const CodeRule& code, const RegisterRule& rule, uint64_t cfa);
   std::optional<uint64_t> Evaluate(const CodeRule& code, int32_t expression,
                                    std::optional<uint64_t> initial);
+  // An epilogue has restored the register from there already; its CFI need not say so. What lies
+  // below the stack pointer is not part of a sample's copy.
+  bool IsPopped(uint64_t slot) const { return slot < sp_; }
   // Other registers of the caller, into registers_.
   void RecoverOthers(const CodeRule& code, uint64_t cfa);
   // Registers that a call may change, or all but three, are no longer known.
   void ForgetAfterCall();
 
   // Checks and enters the caller. False: the walk is over.
-  bool Enter(const CodeRule& code, const Caller& caller);
+  bool Enter(const Caller& caller, bool is_signal_frame);
 
   std::optional<uint64_t> Fail(StackEnd why);
   StackEnd WhyUnreadable() const;
@@ -69,7 +84,10 @@ class StackWalk {
   uint64_t sp_ = 0;
   std::optional<uint64_t> fp_;
   bool is_exact_ = true;
-  bool left_stack_ = false;  // by a signal frame: the rest may be on another stack
+  // ARM64: the frame before was left by its frame record, which is somewhere within the frame.
+  bool sp_is_guess_ = false;
+  bool guessed_by_record_ = false;  // by the step that has just been made
+  bool left_stack_ = false;         // by a signal frame: the rest may be on another stack
   StackEnd failed_ = StackEnd::kRoot;
   bool wants_all_ = false;
 };

@@ -155,9 +155,16 @@ class ByteReader {
   bool failed_ = false;
 };
 
-// The text at `offset` of a string section; empty when there is none.
-inline std::string_view TextAt(std::span<const std::byte> section, uint64_t offset) {
-  return ByteReader(section, offset).CString();
+// The text at `offset` of a string section; empty when there is none. Text that does not end within
+// `limit` is damaged or hostile and counts as none: looking for its end again and again would take
+// for ever.
+inline std::string_view TextAt(std::span<const std::byte> section, uint64_t offset,
+                               uint64_t limit = 65536) {
+  ByteReader reader(section, offset);
+  if (reader.ok() && reader.remaining() > limit) {
+    reader.EndAt(offset + limit);
+  }
+  return reader.CString();
 }
 
 }  // namespace whyslow

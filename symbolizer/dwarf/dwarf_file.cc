@@ -7,11 +7,14 @@
 
 namespace whyslow {
 
-DwarfFile::DwarfFile(const ElfFile& elf, CodeRanges code)
+DwarfFile::DwarfFile(const ElfFile& elf, const ElfFile* alt, std::string program)
     : sections_(DwarfSections::Load(elf)),
-      code_(std::move(code)),
-      budget_(sections_.total_bytes()),
-      units_(sections_, budget_, /*alt=*/nullptr) {}
+      alt_sections_(alt != nullptr ? DwarfSections::Load(*alt) : DwarfSections()),
+      code_(elf),
+      budget_(sections_.total_bytes() + alt_sections_.total_bytes()),
+      alt_units_(alt_sections_, budget_, /*alt=*/nullptr),
+      units_(sections_, budget_, &alt_units_),
+      split_units_(std::move(program), budget_) {}
 
 // Only units that do not say themselves where their code lies need this section; it is often
 // incomplete (clang writes none).
@@ -89,8 +92,7 @@ void DwarfFile::Resolve(std::span<const uint64_t> wanted,
     }
     if (!positions.empty()) {
       std::ranges::sort(positions);
-      const auto repeated = std::ranges::unique(positions);
-      positions.erase(repeated.begin(), repeated.end());
+      positions.erase(std::unique(positions.begin(), positions.end()), positions.end());
       ResolveUnit(unit, wanted, positions, answers);
     }
   }
@@ -110,15 +112,19 @@ void DwarfFile::ResolveUnit(DwarfUnit& unit, std::span<const uint64_t> wanted,
     addresses[i] = wanted[positions[i]];
     scopes[i] = std::move(answers[positions[i]].scopes);
   }
-  WalkScopes(unit, addresses, code_, budget_, scopes);
   std::vector<LineRow> rows(positions.size());
-  if (const LineTable* lines = LinesOf(unit)) {
+  // Also for split units before anything else: only the skeleton knows the folder.
+  const LineTable* lines = LinesOf(unit);
+  const DwarfUnit* split = unit.dwo_name ? split_units_.Find(unit) : nullptr;
+  const DwarfUnit& with_code = split != nullptr ? *split : unit;
+  WalkScopes(with_code, addresses, code_, budget_, scopes);
+  if (lines != nullptr) {
     lines->Resolve(addresses, code_, budget_, rows);
   }
   for (size_t i = 0; i < positions.size(); ++i) {
     Answer& answer = answers[positions[i]];
     answer.scopes = std::move(scopes[i]);
-    const bool is_ours = !answer.scopes.empty() && answer.scopes.front().unit == &unit;
+    const bool is_ours = !answer.scopes.empty() && answer.scopes.front().unit == &with_code;
     if (rows[i].found && (is_ours || answer.row_unit == nullptr)) {
       answer.row = rows[i];
       answer.row_unit = &unit;

@@ -15,6 +15,7 @@
 #include "symbolizer/dwarf/function_names.h"
 #include "symbolizer/dwarf/line_table.h"
 #include "symbolizer/dwarf/scope_walker.h"
+#include "symbolizer/dwarf/split_units.h"
 #include "symbolizer/dwarf/unit_table.h"
 
 namespace whyslow {
@@ -38,8 +39,10 @@ struct DwarfFunction {
 // entry, the others are walked once. Not thread-safe.
 class DwarfFile {
  public:
-  // `code` tells live code from dropped code; `elf` need not outlive the result.
-  DwarfFile(const ElfFile& elf, CodeRanges code);
+  // `elf` holds the debug information, `alt` is the file that dwz moved common parts to (or null);
+  // neither need outlive the result. `program` is the path of the program: split units lie beside
+  // it.
+  DwarfFile(const ElfFile& elf, const ElfFile* alt, std::string program);
 
   bool empty() const { return sections_.info.size() == 0; }
 
@@ -67,9 +70,12 @@ class DwarfFile {
   uint32_t PathOf(const DwarfUnit* unit, uint64_t file);
 
   DwarfSections sections_;
-  CodeRanges code_;
+  DwarfSections alt_sections_;
+  CodeRanges code_;  // tells live code from dropped code
   WorkBudget budget_;
+  UnitTable alt_units_;
   UnitTable units_;
+  SplitUnits split_units_;
   FunctionNames names_;
   bool aranges_are_read_ = false;
   absl::flat_hash_map<uint64_t, std::vector<AddressRange>> aranges_;  // by the unit's offset

@@ -30,7 +30,9 @@ struct DwarfSections {
 // in their size; who spends more gets no further answers.
 class WorkBudget {
  public:
-  explicit WorkBudget(uint64_t section_bytes) : left_(section_bytes * 16 + 50'000'000) {}
+  explicit WorkBudget(uint64_t section_bytes) : left_(5'000'000) { Grow(section_bytes); }
+
+  void Grow(uint64_t section_bytes) { left_ += section_bytes * 16; }
 
   bool Spend(uint64_t amount) {
     if (amount > left_) {

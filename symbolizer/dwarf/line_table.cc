@@ -9,6 +9,9 @@ namespace {
 
 using namespace dwarf;  // NOLINT(google-build-using-namespace): the standard's numbers
 
+// Longer than any path that a system opens; a hostile one would be built again for each file.
+constexpr size_t kMaxName = 4096;
+
 std::string Join(std::string_view directory, std::string_view name) {
   if (directory.empty() || name.starts_with('/')) {
     return std::string(name);
@@ -49,7 +52,7 @@ std::optional<LineTable> LineTable::Parse(const DwarfUnit& unit, WorkBudget& bud
   LineTable table(*unit.address_sections);
   table.names_ = unit;
   table.names_.sections = unit.address_sections;
-  table.comp_dir_ = unit.Text(unit.comp_dir);
+  table.comp_dir_ = unit.Text(unit.comp_dir).substr(0, kMaxName);
   if (!table.ParseHeader(unit, budget)) {
     return std::nullopt;
   }
@@ -165,7 +168,7 @@ std::string LineTable::Directory(uint64_t index) const {
   if (index >= directories_.size()) {
     return std::string(comp_dir_);
   }
-  const std::string_view text = Text(directories_[index].name);
+  const std::string_view text = Text(directories_[index].name).substr(0, kMaxName);
   if (text.starts_with('/')) {
     return std::string(text);
   }
@@ -179,7 +182,7 @@ std::string LineTable::Path(uint64_t file) const {
   if (file >= files_.size()) {
     return {};
   }
-  const std::string_view name = Text(files_[file].name);
+  const std::string_view name = Text(files_[file].name).substr(0, kMaxName);
   if (name.empty()) {
     return {};
   }

@@ -35,6 +35,8 @@ std::string NameOf(Relation relation) {
       return "equal";
     case Relation::kOursLonger:
       return "ours longer";
+    case Relation::kOursOneMore:
+      return "ours one more";
     case Relation::kOracleLonger:
       return "oracle longer";
     case Relation::kDifferent:
@@ -48,6 +50,11 @@ std::string NameOf(Relation relation) {
 Relation Relate(const std::vector<uint64_t>& ours, const std::vector<uint64_t>& oracle) {
   const size_t common = std::min(ours.size(), oracle.size());
   if (!std::equal(ours.begin(), ours.begin() + static_cast<ptrdiff_t>(common), oracle.begin())) {
+    // A frame more, anywhere: the oracle went by the frame pointer where the leaf had none.
+    const auto [one, other] = std::mismatch(ours.begin(), ours.end(), oracle.begin(), oracle.end());
+    if (one != ours.end() && std::equal(one + 1, ours.end(), other, oracle.end())) {
+      return Relation::kOursOneMore;
+    }
     return Relation::kDifferent;
   }
   if (ours.size() == oracle.size()) {
@@ -107,8 +114,8 @@ void Comparison::Compare(pid_t tid, const UserRegisters& registers, const Addres
   totals_.different_leaves += leaves_[ours[0]]++ == 0 ? 1 : 0;
   ++totals_.ends[stack.end == StackEnd::kRoot ? "root" : std::string(ReasonFor(stack.end))];
   ++totals_.classes["libunwind " + NameOf(to_one) + ", libdw " + NameOf(to_other)];
-  const bool is_wrong =
-      one == other && to_one != Relation::kEqual && to_one != Relation::kOursLonger;
+  const bool is_wrong = one == other && to_one != Relation::kEqual &&
+                        to_one != Relation::kOursLonger && to_one != Relation::kOursOneMore;
   totals_.wrong += is_wrong ? 1 : 0;
   if ((is_wrong || stack.end != StackEnd::kRoot || to_one == Relation::kDifferent ||
        to_other == Relation::kDifferent) &&

@@ -14,7 +14,7 @@
 namespace whyslow::testing {
 
 // How two stacks of the same state relate.
-enum class Relation { kEqual, kOursLonger, kOracleLonger, kDifferent };
+enum class Relation { kEqual, kOursLonger, kOursOneMore, kOracleLonger, kDifferent };
 Relation Relate(const std::vector<uint64_t>& ours, const std::vector<uint64_t>& oracle);
 
 struct ComparisonTotals {

@@ -15,6 +15,21 @@
 
 namespace whyslow::testing {
 
+namespace {
+
+// Mappings are whole pages: the segment may begin within the first one (lld lays files out so).
+std::optional<uint64_t> BiasOf(const ElfFile& elf, uint64_t start, uint64_t end, uint64_t offset) {
+  for (const ElfSegment& segment : elf.segments()) {
+    if (segment.executable() && segment.file_offset < offset + (end - start) &&
+        offset < segment.file_offset + segment.file_size) {
+      return segment.address.value() - segment.file_offset + offset - start;
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
 ModuleFileRef ModuleCache::Open(pid_t pid, const std::string& path, uint64_t inode,
                                 RuntimeAddress start, uint64_t size) {
   ModuleFileRef& module = modules_[{path, inode}];
@@ -63,11 +78,11 @@ AddressSpace ReadAddressSpace(pid_t pid, ModuleCache& modules) {
     if (path.starts_with('/') || path == "[vdso]") {
       mapping.module = modules.Open(pid, path, inode, mapping.start, end - start);
       const ElfFile* elf = mapping.module != nullptr ? mapping.module->elf() : nullptr;
-      const std::optional<ElfAddress> address =
-          elf != nullptr ? elf->AddressAtOffset(offset) : std::nullopt;
-      if (address) {
+      const std::optional<uint64_t> bias =
+          elf != nullptr ? BiasOf(*elf, start, end, offset) : std::nullopt;
+      if (bias) {
         mapping.kind = path == "[vdso]" ? MappingKind::kVdso : MappingKind::kFile;
-        mapping.elf_bias = address->value() - start;
+        mapping.elf_bias = *bias;
       } else {
         mapping.module = nullptr;
       }

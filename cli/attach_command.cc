@@ -1,0 +1,106 @@
+#include <absl/strings/str_format.h>
+#include <unistd.h>
+
+#include "base/status.h"
+#include "cli/commands.h"
+#include "cli/recording.h"
+
+namespace whyslow {
+namespace {
+
+std::string TargetText(const std::vector<Pid>& pids) {
+  std::string text = pids.size() == 1 ? "process" : "processes";
+  for (const Pid pid : pids) {
+    text += absl::StrFormat(" %d", Number(pid));
+  }
+  return text;
+}
+
+bool HasThread(Pid pid, Tid tid) {
+  return access(absl::StrFormat("/proc/%d/task/%d", Number(pid), Number(tid)).c_str(), F_OK) == 0;
+}
+
+absl::Status CheckTargets(const SessionOptions& target) {
+  for (const Pid pid : target.pids) {
+    RETURN_IF_ERROR(CheckSessionTarget(pid));
+  }
+  for (const Tid tid : target.threads) {
+    bool found = false;
+    for (const Pid pid : target.pids) {
+      found = found || HasThread(pid, tid);
+    }
+    if (!found) {
+      return MakeStatus(absl::StatusCode::kNotFound,
+                        absl::StrFormat("--threads %d: the target has no such thread. "
+                                        "`ls /proc/%d/task` lists them",
+                                        Number(tid), Number(target.pids.front())));
+    }
+  }
+  return absl::OkStatus();
+}
+
+void TellNotes(const Options& options, const CaptureSession& session, const Console& console) {
+  if (!options.mode_was_given) {
+    console.Note("waits are not measured yet: the profile has time on CPUs only (--mode cpu)");
+  }
+  for (const std::string& note : session.notes()) {
+    console.Note(note);
+  }
+}
+
+ExitCode Record(const Options& options, const WritePlan& plan, SignalWatcher& signals,
+                const Console& console) {
+  SessionOptions target = options.capture;
+  target.comments = HeadComments(options, TargetText(target.pids));
+  signals.RemoveWhenGivenUp(target.record_path);
+  absl::StatusOr<std::unique_ptr<CaptureSession>> session = StartSession(target);
+  if (!session.ok()) {
+    return console.Fail(session.status(), About::kTarget);
+  }
+  TellNotes(options, **session, console);
+  const auto has_ended = [&] { return (*session)->Status().source_ended; };
+  const StopReason reason = WaitForEnd(**session, options.duration, has_ended, signals, console);
+  absl::StatusOr<CaptureResult> result = (*session)->Stop();
+  if (!result.ok()) {
+    return console.Fail(result.status(), About::kTarget);
+  }
+  if (result->profile.samples.empty() && reason == StopReason::kTargetGone) {
+    return console.Fail(
+        MakeStatus(absl::StatusCode::kNotFound,
+                   TargetText(target.pids) + ": it was gone before the first sample. `whyslow run` "
+                                             "profiles a command from its beginning"),
+        About::kTarget);
+  }
+  if (result->profile.samples.empty()) {
+    console.Note("the target used no CPU time, so the profile is empty");
+  }
+  return FinishRecording(*std::move(result), plan, signals, console);
+}
+
+}  // namespace
+
+ExitCode RunAttach(const Options& options, const Console& console) {
+  WritePlan plan;
+  plan.shape = options.output.shape;
+  plan.base_name =
+      DefaultBaseName(absl::StrFormat("%d", Number(options.capture.pids.front())), UtcSeconds());
+  absl::StatusOr<std::vector<OutputFile>> outputs = ResolveOutputs(options.output, plan.base_name);
+  if (!outputs.ok()) {
+    return console.Fail(outputs.status(), About::kUsage);
+  }
+  plan.outputs = *std::move(outputs);
+  if (const absl::Status status = CheckTargets(options.capture); !status.ok()) {
+    return console.Fail(status, About::kTarget);
+  }
+  if (const absl::Status status = CheckAllWritable(plan.outputs, options.capture.record_path);
+      !status.ok()) {
+    return console.Fail(status, About::kFile);
+  }
+  absl::StatusOr<std::unique_ptr<SignalWatcher>> signals = SignalWatcher::Start();
+  if (!signals.ok()) {
+    return console.Fail(signals.status(), About::kFile);
+  }
+  return Record(options, plan, **signals, console);
+}
+
+}  // namespace whyslow

@@ -1,0 +1,106 @@
+// The capture that the binary runs: the kernel's events, the pipeline, the symbolizer.
+#include <absl/strings/str_format.h>
+
+#include <utility>
+
+#include "base/status.h"
+#include "cli/capture_session.h"
+#include "sampler/perf/check_target.h"
+#include "sampler/perf/perf_event_source.h"
+#include "sampler/recording/event_recording.h"
+
+namespace whyslow {
+namespace {
+
+class LiveSession final : public CaptureSession {
+ public:
+  // `recording` is the source itself where raw events are kept, else null.
+  LiveSession(std::vector<std::string> notes, std::unique_ptr<EventSource> source,
+              RecordingSource* recording, PipelineOptions pipeline, CaptureHeader header)
+      : notes_(std::move(notes)),
+        recording_(recording),
+        start_(header.start),
+        capture_(std::move(source), std::move(pipeline), std::move(header)) {}
+
+  CaptureStatus Status() const override { return capture_.Status(); }
+  const std::vector<std::string>& notes() const override { return notes_; }
+  absl::StatusOr<CaptureResult> Stop() override {
+    CaptureResult result = capture_.Stop();
+    if (recording_ != nullptr) {
+      result.recording_problem = recording_->Finish(start_ + result.audit.duration);
+    }
+    return result;
+  }
+
+ private:
+  std::vector<std::string> notes_;
+  RecordingSource* recording_;
+  Instant start_;
+  Capture capture_;
+};
+
+RecordingHeader HeaderOfRecording(const SessionOptions& options, const CaptureHeader& capture) {
+  RecordingHeader header = RecordingHeader::OfThisMachine();
+  header.whyslow_version = WHYSLOW_VERSION;
+  header.attached_at = capture.start;
+  header.attached_at_utc_nanos = capture.start_utc_nanos;
+  header.targets = options.pids;
+  header.frequency_hz = static_cast<uint32_t>(capture.frequency_hz);
+  header.comments = capture.comments;
+  return header;
+}
+
+}  // namespace
+
+absl::Status CheckSessionTarget(Pid pid) { return CheckTarget(pid); }
+
+absl::StatusOr<std::unique_ptr<CaptureSession>> StartSession(const SessionOptions& options) {
+  ASSIGN_OR_RETURN(std::unique_ptr<PerfEventSource> live,
+                   PerfEventSource::Open(options.sampler, options.pids));
+  const PipelineOptions pipeline{.unwind = options.unwind, .only_threads = options.threads};
+  CaptureHeader header;
+  header.frequency_hz = static_cast<int>(live->facts().frequency_hz);
+  header.comments = options.comments;
+  header.start_utc_nanos -= (header.start - live->attached_at()).count();
+  header.start = live->attached_at();
+  std::vector<std::string> notes = live->facts().warnings;
+  std::unique_ptr<EventSource> source = std::move(live);
+  RecordingSource* recording = nullptr;
+  if (!options.record_path.empty()) {
+    ASSIGN_OR_RETURN(
+        std::unique_ptr<RecordingSource> recorder,
+        RecordingSource::Create(options.record_path, HeaderOfRecording(options, header),
+                                std::move(source)));
+    recording = recorder.get();
+    source = std::move(recorder);
+  }
+  return std::unique_ptr<CaptureSession>(
+      new LiveSession(std::move(notes), std::move(source), recording, pipeline, std::move(header)));
+}
+
+absl::StatusOr<CaptureResult> ReplayRecording(const std::string& path, UnwindMode unwind) {
+  ASSIGN_OR_RETURN(std::unique_ptr<ReplaySource> source, ReplaySource::Open(path));
+  const ReplaySource& replay = *source;
+  CaptureHeader header;
+  header.frequency_hz = static_cast<int>(replay.header().frequency_hz);
+  header.comments = replay.header().comments;
+  header.start = replay.header().attached_at;
+  header.start_utc_nanos = replay.header().attached_at_utc_nanos;
+  header.is_replay = true;
+  Capture capture(std::move(source), {.unwind = unwind, .only_threads = {}}, std::move(header));
+  CaptureResult result = capture.Stop();
+  RETURN_IF_ERROR(replay.status());
+  return result;
+}
+
+SymbolizeReport AddNames(CaptureResult& result) {
+  std::vector<SymbolSource> sources;
+  for (ModuleNames& names : result.names) {
+    sources.push_back({.module = names.module,
+                       .file = std::move(names.file),
+                       .jit_map = std::move(names.jit_map)});
+  }
+  return Symbolize(result.profile, sources, SymbolizeOptions());
+}
+
+}  // namespace whyslow

@@ -1,0 +1,173 @@
+#include "cli/recording.h"
+
+#include <absl/strings/str_format.h>
+#include <time.h>
+
+#include <algorithm>
+
+#include "cli/progress.h"
+#include "cli/table.h"
+
+namespace whyslow {
+namespace {
+
+// How soon the target's end is noticed, and how often the progress line changes.
+constexpr Nanoseconds kTick = std::chrono::milliseconds(100);
+
+double Seconds(Nanoseconds time) { return std::chrono::duration<double>(time).count(); }
+
+void AddComment(Profile& profile, std::string text) {
+  profile.comments.emplace_back(static_cast<uint32_t>(profile.strings.size()));
+  profile.strings.push_back(std::move(text));
+}
+
+// Counts that are known at the end only.
+void AddAuditComments(CaptureResult& result) {
+  const Audit& audit = result.audit;
+  AddComment(result.profile, absl::StrFormat("samples: %d, lost: %d, truncated: %d", audit.samples,
+                                             audit.lost(), audit.truncated_total()));
+  for (const auto& [reason, count] : audit.truncated) {
+    AddComment(result.profile, absl::StrFormat("truncated, %s: %d", reason, count));
+  }
+}
+
+std::string Joined(const std::vector<std::string>& parts) {
+  std::string text;
+  for (const std::string& part : parts) {
+    text += (text.empty() ? "" : ", ") + part;
+  }
+  return text;
+}
+
+std::vector<bool> LocationsWithoutName(const Profile& profile) {
+  std::vector<bool> nameless;
+  for (const Location& location : profile.locations) {
+    nameless.push_back(location.lines.empty());
+  }
+  return nameless;
+}
+
+void TellDetails(const CaptureResult& result, const SymbolizeReport& names,
+                 const Console& console) {
+  const Audit& audit = result.audit;
+  console.Detail(
+      absl::StrFormat("%d of %d addresses without a name", names.unresolved, names.locations));
+  console.Detail(absl::StrFormat(
+      "lost in the kernel %d, dropped %d, stacks shortened %d, paused "
+      "%d times",
+      audit.lost_in_kernel, audit.shed_samples, audit.shortened_stacks, audit.throttled));
+  console.Detail(absl::StrFormat("CPU time: exactly %.3f s, by samples %.3f s",
+                                 Seconds(audit.exact_cpu), Seconds(audit.sampled_cpu)));
+  for (const auto& [reason, count] : audit.truncated) {
+    console.Detail(absl::StrFormat("truncated, %s: %d", reason, count));
+  }
+}
+
+// Nothing that was asked for could be written: the recording is worth more than its place.
+void Rescue(const Profile& profile, const WritePlan& plan, const Console& console) {
+  const absl::StatusOr<std::string> path = RescueProfile(profile, plan.base_name);
+  if (path.ok()) {
+    console.Error(
+        absl::StrFormat("no output could be written: the profile was saved as %s. Use "
+                        "`whyslow export` to convert it",
+                        *path));
+  } else {
+    console.Error("the profile is lost: " + std::string(path.status().message()));
+  }
+}
+
+}  // namespace
+
+StopReason WaitForEnd(const CaptureSession& session, std::optional<Nanoseconds> duration,
+                      const std::function<bool()>& has_ended, const SignalWatcher& signals,
+                      const Console& console) {
+  const Instant start = MonotonicClock::now();
+  ProgressLine progress(console);
+  for (;;) {
+    const Nanoseconds elapsed = MonotonicClock::now() - start;
+    if (duration && elapsed >= *duration) {
+      return StopReason::kTimeIsUp;
+    }
+    progress.Show(ProgressText(elapsed, duration, session.Status()));
+    if (signals.WaitForStop(duration ? std::min(kTick, *duration - elapsed) : kTick)) {
+      return StopReason::kSignal;
+    }
+    if (has_ended()) {
+      return StopReason::kTargetGone;
+    }
+  }
+}
+
+std::vector<std::string> HeadComments(const Options& options, const std::string& target) {
+  return {"whyslow " WHYSLOW_VERSION, "command: " + options.command_line, "target: " + target,
+          absl::StrFormat("frequency: %d Hz", options.capture.sampler.frequency_hz),
+          absl::StrFormat(
+              "mode: cpu, event: %s",
+              options.capture.sampler.clock == SampleClock::kCycles ? "cycles" : "cpu-clock")};
+}
+
+std::string SummaryLine(const Summary& summary) {
+  const Audit& audit = summary.audit;
+  std::string line = absl::StrFormat(
+      "%s samples (%.2f s of CPU) in %.1f s, waits not measured, %s lost, %s truncated, %s "
+      "of frames unresolved, own CPU %s",
+      WithThousands(audit.samples), Seconds(audit.exact_cpu), Seconds(audit.duration),
+      WithThousands(audit.lost()),
+      FormatShare(static_cast<double>(audit.truncated_total()), static_cast<double>(audit.samples)),
+      audit.samples == 0 ? "-" : FormatShare(summary.unresolved_share, 1),
+      FormatShare(Seconds(audit.own_cpu), Seconds(audit.duration)));
+  if (!summary.child.empty()) {
+    line += "; " + summary.child;
+  }
+  return line + "; wrote " + (summary.written.empty() ? "nothing" : Joined(summary.written));
+}
+
+// Of the frames of all samples: one nameless main would else make a whole profile look unresolved.
+double UnresolvedShare(const Profile& profile) {
+  const std::vector<bool> nameless = LocationsWithoutName(profile);
+  double frames = 0;
+  double unresolved = 0;
+  for (size_t i = 0; i < profile.samples.size() && !profile.value_types.empty(); ++i) {
+    const auto weight = static_cast<double>(profile.ValuesOf(i)[0]);
+    for (StackIndex node = profile.samples[i].stack; node.valid();
+         node = profile.StackAt(node).parent) {
+      frames += weight;
+      unresolved += nameless[profile.StackAt(node).location.value()] ? weight : 0;
+    }
+  }
+  return frames == 0 ? 0 : unresolved / frames;
+}
+
+ExitCode FinishRecording(CaptureResult result, const WritePlan& plan, SignalWatcher& signals,
+                         const Console& console) {
+  const SymbolizeReport names = AddNames(result);
+  AddAuditComments(result);
+  TellDetails(result, names, console);
+  WriteResult files;
+  {
+    const SignalWatcher::WritingScope writing(signals);
+    files = WriteOutputs(result.profile, plan.outputs, plan.shape, signals);
+  }
+  if (signals.gave_up()) {
+    return ExitCode::kGivenUp;
+  }
+  for (const absl::Status& problem : files.failed) {
+    console.Error(std::string(problem.message()));
+  }
+  if (!result.recording_problem.ok()) {
+    console.Error("--record: " + std::string(result.recording_problem.message()));
+  }
+  if (files.written.empty()) {
+    Rescue(result.profile, plan, console);
+  }
+  console.Say(SummaryLine({.audit = result.audit,
+                           .unresolved_share = UnresolvedShare(result.profile),
+                           .written = files.written,
+                           .child = plan.child}));
+  const bool all_written = files.failed.empty() && result.recording_problem.ok();
+  return all_written ? ExitCode::kDone : ExitCode::kFailed;
+}
+
+int64_t UtcSeconds() { return time(nullptr); }
+
+}  // namespace whyslow

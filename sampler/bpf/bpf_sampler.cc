@@ -1,0 +1,133 @@
+#include "sampler/bpf/bpf_sampler.h"
+
+#include <absl/strings/str_format.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <string_view>
+#include <utility>
+
+#include "base/status.h"
+#include "sampler/bpf/ended_thread.h"
+
+// The compiled sampler.bpf.c, put into this program by embedded_object.S.
+extern "C" const std::byte whyslow_bpf_object[];
+extern "C" const std::byte whyslow_bpf_object_end[];
+
+namespace whyslow {
+namespace {
+
+struct CloseObject {
+  void operator()(bpf_object* object) const { bpf_object__close(object); }
+};
+struct DestroyLink {
+  void operator()(bpf_link* link) const { bpf_link__destroy(link); }
+};
+struct FreeRing {
+  void operator()(ring_buffer* ring) const { ring_buffer__free(ring); }
+};
+using ObjectPtr = std::unique_ptr<bpf_object, CloseObject>;
+using LinkPtr = std::unique_ptr<bpf_link, DestroyLink>;
+using RingPtr = std::unique_ptr<ring_buffer, FreeRing>;
+
+absl::StatusOr<ObjectPtr> LoadObject() {
+  libbpf_set_print(nullptr);  // its reasons are many lines; ours is one, below
+  const auto size = static_cast<size_t>(whyslow_bpf_object_end - whyslow_bpf_object);
+  ObjectPtr object(bpf_object__open_mem(whyslow_bpf_object, size, nullptr));
+  if (object == nullptr) {
+    return ErrnoStatus(errno, "reading the BPF programs");
+  }
+  if (const int error = bpf_object__load(object.get()); error != 0) {
+    return ErrnoStatus(-error, "loading the BPF programs");
+  }
+  return object;
+}
+
+absl::StatusOr<LinkPtr> AttachTracepoint(bpf_object* object, const char* program,
+                                         const char* tracepoint) {
+  LinkPtr link(bpf_program__attach_raw_tracepoint(bpf_object__find_program_by_name(object, program),
+                                                  tracepoint));
+  if (link == nullptr) {
+    return ErrnoStatus(errno, absl::StrFormat("attaching a BPF program to %s", tracepoint));
+  }
+  return link;
+}
+
+class LibbpfSampler final : public BpfSampler {
+ public:
+  static absl::StatusOr<std::unique_ptr<BpfSampler>> Load(bool follow_children) {
+    std::unique_ptr<LibbpfSampler> sampler(new LibbpfSampler);
+    ASSIGN_OR_RETURN(sampler->object_, LoadObject());
+    bpf_object* const object = sampler->object_.get();
+    sampler->targets_ = bpf_object__find_map_fd_by_name(object, "targets");
+    sampler->sample_filter_ =
+        bpf_program__fd(bpf_object__find_program_by_name(object, "filter_sample"));
+    sampler->ring_.reset(ring_buffer__new(bpf_object__find_map_fd_by_name(object, "ended_threads"),
+                                          &OnEnded, sampler.get(), nullptr));
+    if (sampler->ring_ == nullptr) {
+      return ErrnoStatus(errno, "mapping the BPF programs' ring");
+    }
+    if (follow_children) {
+      ASSIGN_OR_RETURN(sampler->on_fork_,
+                       AttachTracepoint(object, "on_fork", "sched_process_fork"));
+    }
+    ASSIGN_OR_RETURN(sampler->on_free_, AttachTracepoint(object, "on_free", "sched_process_free"));
+    return sampler;
+  }
+
+  absl::Status AddTarget(Pid pid) override {
+    const auto key = static_cast<uint32_t>(Number(pid));
+    const uint8_t yes = 1;
+    if (bpf_map_update_elem(targets_, &key, &yes, BPF_ANY) != 0) {
+      return ErrnoStatus(errno, "telling the BPF programs of a process");
+    }
+    return absl::OkStatus();
+  }
+
+  void RemoveTarget(Pid pid) override {
+    const auto key = static_cast<uint32_t>(Number(pid));
+    bpf_map_delete_elem(targets_, &key);
+  }
+
+  int sample_filter() const override { return sample_filter_; }
+
+  void TakeEndedThreads(std::vector<EndedThread>& out) override {
+    taking_ = &out;
+    ring_buffer__consume(ring_.get());
+    taking_ = nullptr;
+  }
+
+ private:
+  static int OnEnded(void* self, void* data, size_t size) {
+    if (size >= sizeof(ended_thread)) {
+      const auto& ended = *static_cast<const ended_thread*>(data);
+      static_cast<LibbpfSampler*>(self)->taking_->push_back(
+          {.pid = Pid{static_cast<int32_t>(ended.process)},
+           .tid = Tid{static_cast<int32_t>(ended.thread)},
+           .when = InstantFromNanos(ended.when),
+           .run_time = Nanoseconds(static_cast<int64_t>(ended.run_time))});
+    }
+    return 0;
+  }
+
+  // Destroyed in the reverse order: the links first.
+  ObjectPtr object_;
+  RingPtr ring_;
+  LinkPtr on_free_;
+  LinkPtr on_fork_;
+  int targets_ = -1;
+  int sample_filter_ = -1;
+  std::vector<EndedThread>* taking_ = nullptr;
+};
+
+}  // namespace
+
+bool BpfSampler::IsBuiltIn() { return true; }
+
+absl::StatusOr<std::unique_ptr<BpfSampler>> BpfSampler::Load(bool follow_children) {
+  return LibbpfSampler::Load(follow_children);
+}
+
+}  // namespace whyslow

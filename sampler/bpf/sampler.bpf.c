@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+//
+// What runs in the kernel for us: drops samples of processes that are not profiled, takes in the
+// children of those that are, and tells the exact run time of each thread that has ended.
+//
+// No program here runs at context switches: with a million of them a second each nanosecond counts.
+// Kernel structures are declared with the few fields that are read; their offsets come from the
+// running kernel's BTF when the program is loaded (CO-RE).
+
+// linux/bpf.h first: it has the types that the others use.
+// clang-format off
+#include <linux/bpf.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+// clang-format on
+
+#include "sampler/bpf/ended_thread.h"
+
+struct sched_entity {
+  __u64 sum_exec_runtime;
+} __attribute__((preserve_access_index));
+
+struct task_struct {
+  int pid;
+  int tgid;
+  struct sched_entity se;
+} __attribute__((preserve_access_index));
+
+// Process number -> anything. Written by user space and by `on_fork`.
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, 65536);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, __u32);
+  __type(value, __u8);
+} targets SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_RINGBUF);
+  __uint(max_entries, 256 * 1024);
+} ended_threads SEC(".maps");
+
+// On the sampling events: 0 drops the sample before any of it is collected.
+SEC("perf_event")
+int filter_sample(void* context) {
+  __u32 process = bpf_get_current_pid_tgid() >> 32;
+  return bpf_map_lookup_elem(&targets, &process) != 0;
+}
+
+SEC("raw_tp/sched_process_fork")
+int on_fork(struct bpf_raw_tracepoint_args* context) {
+  struct task_struct* parent = (struct task_struct*)context->args[0];
+  struct task_struct* child = (struct task_struct*)context->args[1];
+  __u32 parent_process = BPF_CORE_READ(parent, tgid);
+  __u32 child_process = BPF_CORE_READ(child, tgid);
+  if (parent_process == child_process || !bpf_map_lookup_elem(&targets, &parent_process)) {
+    return 0;
+  }
+  __u8 yes = 1;
+  bpf_map_update_elem(&targets, &child_process, &yes, BPF_ANY);
+  return 0;
+}
+
+// The last reference to a thread is dropped after it has left its CPU for the last time and was
+// reaped, so its account is final here (at sched_process_exit it is behind by up to a tick).
+SEC("raw_tp/sched_process_free")
+int on_free(struct bpf_raw_tracepoint_args* context) {
+  struct task_struct* task = (struct task_struct*)context->args[0];
+  __u32 process = BPF_CORE_READ(task, tgid);
+  if (!bpf_map_lookup_elem(&targets, &process)) {
+    return 0;
+  }
+  struct ended_thread* ended = bpf_ringbuf_reserve(&ended_threads, sizeof(*ended), 0);
+  if (!ended) {
+    return 0;  // user space asks /proc in vain then and keeps the last account it got there
+  }
+  ended->when = bpf_ktime_get_ns();
+  ended->run_time = BPF_CORE_READ(task, se.sum_exec_runtime);
+  ended->process = process;
+  ended->thread = BPF_CORE_READ(task, pid);
+  bpf_ringbuf_submit(ended, BPF_RB_NO_WAKEUP);  // collected with the rings, on a timer
+  return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,227 @@
+#include "sampler/recording/event_codec.h"
+
+#include <bit>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+namespace whyslow {
+namespace {
+
+using What = decltype(Event::what);
+
+// Pid and tid stand in the entry itself.
+struct Encoder {
+  recording::Entry& entry;
+
+  void operator()(const StackSample& sample) const {
+    recording::Sample& to = *entry.mutable_sample();
+    to.set_cpu(Number(sample.cpu));
+    to.set_period(sample.period.count());
+    to.set_in_kernel(sample.in_kernel);
+    to.set_has_registers(sample.registers.has_value());
+    uint64_t mask = 0;
+    for (uint8_t number = 0; sample.registers && number < kMaxRegisters; ++number) {
+      if (const auto value = sample.registers->Get(number)) {
+        mask |= uint64_t{1} << number;
+        to.add_registers(*value);
+      }
+    }
+    to.set_register_mask(mask);
+    for (const RuntimeAddress address : sample.kernel_callchain) {
+      to.add_kernel_callchain(address.value());
+    }
+    for (const RuntimeAddress address : sample.user_callchain) {
+      to.add_user_callchain(address.value());
+    }
+    to.set_stack(sample.stack.data(), sample.stack.size());
+    to.set_stack_was_shortened(sample.stack_was_shortened);
+  }
+  void operator()(const SwitchIn& /*in*/) const { entry.mutable_switch_in(); }
+  void operator()(const SwitchOut& out) const {
+    entry.mutable_switch_out()->set_preempted(out.preempted);
+  }
+  void operator()(const ThreadRunTime& time) const {
+    entry.mutable_run_time()->set_total(time.total.count());
+    entry.mutable_run_time()->set_is_baseline(time.is_baseline);
+  }
+  void operator()(const MappingAdded& mapping) const {
+    recording::Mapping& to = *entry.mutable_mapping();
+    to.set_start(mapping.start.value());
+    to.set_size(mapping.size);
+    to.set_file_offset(mapping.file_offset);
+    to.set_path(mapping.path);
+    to.set_build_id(mapping.build_id);
+    to.set_device(mapping.device);
+    to.set_inode(mapping.inode);
+  }
+  void operator()(const ThreadStarted& started) const {
+    entry.mutable_started()->set_parent_pid(Number(started.parent_pid));
+    entry.mutable_started()->set_parent_tid(Number(started.parent_tid));
+  }
+  void operator()(const ThreadExited& /*exited*/) const { entry.mutable_exited(); }
+  void operator()(const ThreadNamed& named) const {
+    entry.mutable_named()->set_name(named.name);
+    entry.mutable_named()->set_exec(named.exec);
+  }
+  void operator()(const EventsLost& lost) const {
+    entry.mutable_lost()->set_kind(static_cast<uint32_t>(lost.kind));
+    entry.mutable_lost()->set_count(lost.count);
+  }
+};
+
+std::optional<What> DecodeSample(const recording::Sample& from, Architecture architecture) {
+  StackSample sample;
+  sample.cpu = Cpu{from.cpu()};
+  sample.period = Nanoseconds(from.period());
+  sample.in_kernel = from.in_kernel();
+  if (from.has_registers()) {
+    if (from.register_mask() >> kMaxRegisters != 0 ||
+        std::popcount(from.register_mask()) != from.registers_size()) {
+      return std::nullopt;
+    }
+    UserRegisters registers(architecture);
+    int next = 0;
+    for (uint8_t number = 0; number < kMaxRegisters; ++number) {
+      if ((from.register_mask() >> number & 1) != 0) {
+        registers.Set(number, from.registers(next++));
+      }
+    }
+    sample.registers = registers;
+  }
+  for (const uint64_t address : from.kernel_callchain()) {
+    sample.kernel_callchain.emplace_back(address);
+  }
+  for (const uint64_t address : from.user_callchain()) {
+    sample.user_callchain.emplace_back(address);
+  }
+  const auto* stack = reinterpret_cast<const std::byte*>(from.stack().data());
+  sample.stack.assign(stack, stack + from.stack().size());
+  sample.stack_was_shortened = from.stack_was_shortened();
+  return sample;
+}
+
+MappingAdded DecodeMapping(const recording::Mapping& from) {
+  MappingAdded mapping;
+  mapping.start = RuntimeAddress(from.start());
+  mapping.size = from.size();
+  mapping.file_offset = from.file_offset();
+  mapping.path = from.path();
+  mapping.build_id = from.build_id();
+  mapping.device = from.device();
+  mapping.inode = from.inode();
+  return mapping;
+}
+
+std::optional<What> DecodeLost(const recording::Lost& from) {
+  if (from.kind() > static_cast<uint32_t>(LossKind::kThrottled)) {
+    return std::nullopt;
+  }
+  return EventsLost{.kind = static_cast<LossKind>(from.kind()), .count = from.count()};
+}
+
+std::optional<What> DecodeWhat(const recording::Entry& entry, Architecture architecture) {
+  switch (entry.what_case()) {
+    case recording::Entry::kSample:
+      return DecodeSample(entry.sample(), architecture);
+    case recording::Entry::kSwitchIn:
+      return SwitchIn{};
+    case recording::Entry::kSwitchOut:
+      return SwitchOut{.preempted = entry.switch_out().preempted()};
+    case recording::Entry::kRunTime:
+      return ThreadRunTime{.total = Nanoseconds(entry.run_time().total()),
+                           .is_baseline = entry.run_time().is_baseline()};
+    case recording::Entry::kMapping:
+      return DecodeMapping(entry.mapping());
+    case recording::Entry::kStarted:
+      return ThreadStarted{.parent_pid = Pid{entry.started().parent_pid()},
+                           .parent_tid = Tid{entry.started().parent_tid()}};
+    case recording::Entry::kExited:
+      return ThreadExited{};
+    case recording::Entry::kNamed:
+      return ThreadNamed{.name = entry.named().name(), .exec = entry.named().exec()};
+    case recording::Entry::kLost:
+      return DecodeLost(entry.lost());
+    default:
+      return std::nullopt;
+  }
+}
+
+// Calls `use` with the pid and the tid of the event, where its kind has them.
+template <class AnyEvent, class Use>
+void WithIds(AnyEvent& event, Use use) {
+  std::visit(
+      [&use](auto& what) {
+        using Kind = std::decay_t<decltype(what)>;
+        if constexpr (std::is_same_v<Kind, MappingAdded>) {
+          Tid no_thread = kNoTid;
+          use(what.pid, no_thread);
+        } else if constexpr (!std::is_same_v<Kind, EventsLost>) {
+          use(what.pid, what.tid);
+        }
+      },
+      event.what);
+}
+
+}  // namespace
+
+void EncodeEvent(const Event& event, recording::Entry& entry) {
+  entry.Clear();
+  entry.set_when(event.when.time_since_epoch().count());
+  WithIds(event, [&entry](const Pid& pid, const Tid& tid) {
+    entry.set_pid(Number(pid));
+    entry.set_tid(Number(tid));
+  });
+  std::visit(Encoder{.entry = entry}, event.what);
+}
+
+std::optional<Event> DecodeEvent(const recording::Entry& entry, Architecture architecture) {
+  std::optional<What> what = DecodeWhat(entry, architecture);
+  if (!what) {
+    return std::nullopt;
+  }
+  Event event{.when = Instant(Nanoseconds(entry.when())), .what = *std::move(what)};
+  WithIds(event, [&entry](Pid& pid, Tid& tid) {
+    pid = Pid{entry.pid()};
+    tid = Tid{entry.tid()};
+  });
+  return event;
+}
+
+recording::Header EncodeHeader(const RecordingHeader& header) {
+  recording::Header to;
+  to.set_whyslow_version(header.whyslow_version);
+  to.mutable_options()->insert(header.options.begin(), header.options.end());
+  to.set_machine(header.machine);
+  to.set_kernel_release(header.kernel_release);
+  to.set_boot_id(header.boot_id);
+  to.set_attached_at(header.attached_at.time_since_epoch().count());
+  for (const Pid pid : header.targets) {
+    to.add_targets(Number(pid));
+  }
+  to.set_frequency_hz(header.frequency_hz);
+  to.set_attached_at_utc_nanos(header.attached_at_utc_nanos);
+  for (const std::string& comment : header.comments) {
+    to.add_comments(comment);
+  }
+  return to;
+}
+
+RecordingHeader DecodeHeader(const recording::Header& from) {
+  RecordingHeader header;
+  header.whyslow_version = from.whyslow_version();
+  header.options.insert(from.options().begin(), from.options().end());
+  header.machine = from.machine();
+  header.kernel_release = from.kernel_release();
+  header.boot_id = from.boot_id();
+  header.attached_at = Instant(Nanoseconds(from.attached_at()));
+  for (const int32_t pid : from.targets()) {
+    header.targets.push_back(Pid{pid});
+  }
+  header.frequency_hz = from.frequency_hz();
+  header.attached_at_utc_nanos = from.attached_at_utc_nanos();
+  header.comments.assign(from.comments().begin(), from.comments().end());
+  return header;
+}
+
+}  // namespace whyslow

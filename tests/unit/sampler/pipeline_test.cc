@@ -1,0 +1,158 @@
+#include "sampler/pipeline.h"
+
+#include <gtest/gtest.h>
+
+#include "profile/profile.h"
+#include "sampler/capture.h"
+
+namespace whyslow {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr Pid kServer{100};
+constexpr Tid kMain{100};
+constexpr Tid kWorker{101};
+
+Instant At(int ms) { return Instant(milliseconds(ms)); }
+
+class ScriptedSource final : public EventSource {
+ public:
+  explicit ScriptedSource(std::vector<Event> events) : events_(std::move(events)) {}
+  bool Read(std::vector<Event>& out) override {
+    out = std::exchange(events_, {});
+    return false;
+  }
+  void Stop() override {}
+  Instant ended_at() const override { return At(1000); }
+
+ private:
+  std::vector<Event> events_;
+};
+
+StackSample KernelSample(Tid tid, uint64_t address) {
+  return {.pid = kServer,
+          .tid = tid,
+          .period = milliseconds(10),
+          .in_kernel = true,
+          .kernel_callchain = {RuntimeAddress(address), RuntimeAddress(0xffffffff81000010)}};
+}
+
+std::vector<Event> AttachedServer() {
+  std::vector<Event> events;
+  events.push_back({At(0), ThreadStarted{kServer, kMain}});
+  events.push_back({At(0), ThreadNamed{kServer, kMain, "server", false}});
+  events.push_back({At(0), ThreadStarted{kServer, kWorker}});
+  events.push_back({At(0), ThreadNamed{kServer, kWorker, "worker", false}});
+  return events;
+}
+
+CaptureResult ProfileOf(std::vector<Event> events, PipelineOptions options = {}) {
+  CaptureHeader header;
+  header.start = At(0);
+  header.start_utc_nanos = 5'000'000'000;
+  header.is_replay = true;
+  Capture capture(std::make_unique<ScriptedSource>(std::move(events)), std::move(options),
+                  std::move(header));
+  return capture.Stop();
+}
+
+int64_t Total(const Profile& profile, std::string_view type) {
+  const size_t column = profile.FindValueType(type).value();
+  int64_t total = 0;
+  for (size_t i = 0; i < profile.samples.size(); ++i) {
+    total += profile.ValuesOf(i)[column];
+  }
+  return total;
+}
+
+TEST(Pipeline, SamplesCarryTheirThreadAndProcess) {
+  std::vector<Event> events = AttachedServer();
+  events.push_back({At(10), KernelSample(kWorker, 0xffffffff81000100)});
+
+  const Profile profile = ProfileOf(std::move(events)).profile;
+
+  ASSERT_EQ(profile.samples.size(), 1u);
+  const Sample& sample = profile.samples[0];
+  EXPECT_EQ(profile.TextLabel(sample, "thread"), "worker");
+  EXPECT_EQ(profile.TextLabel(sample, "process"), "server");
+  EXPECT_EQ(profile.NumberLabel(sample, "pid"), 100);
+  EXPECT_EQ(profile.NumberLabel(sample, "tid"), 101);
+}
+
+TEST(Pipeline, TheFiveValuesComeInTheContractsOrder) {
+  std::vector<Event> events = AttachedServer();
+  events.push_back({At(10), KernelSample(kMain, 0xffffffff81000100)});
+
+  const Profile profile = ProfileOf(std::move(events)).profile;
+
+  ASSERT_EQ(profile.value_types.size(), 5u);
+  EXPECT_EQ(profile.Text(profile.value_types[0].type), "cpu_samples");
+  EXPECT_EQ(profile.Text(profile.value_types[1].type), "cpu");
+  EXPECT_EQ(profile.Text(profile.value_types[2].type), "waits");
+  EXPECT_EQ(profile.Text(profile.value_types[3].type), "wait");
+  EXPECT_EQ(profile.Text(profile.value_types[4].type), "wall");
+  EXPECT_EQ(Total(profile, "cpu_samples"), 1);
+  EXPECT_EQ(Total(profile, "cpu"), 10'000'000);
+  EXPECT_EQ(profile.time_nanos, 5'000'000'000);
+  EXPECT_EQ(profile.duration_nanos, 1'000'000'000);
+}
+
+TEST(Pipeline, TheKernelsReturnAddressesPointInsideTheirCalls) {
+  std::vector<Event> events = AttachedServer();
+  events.push_back({At(10), KernelSample(kMain, 0xffffffff81000100)});
+
+  const Profile profile = ProfileOf(std::move(events)).profile;
+
+  std::vector<LocationIndex> stack;
+  AppendLocations(profile, profile.samples[0].stack, stack);
+  ASSERT_EQ(stack.size(), 2u);
+  EXPECT_EQ(profile.LocationAt(stack[0]).address, 0xffffffff81000100u);
+  EXPECT_EQ(profile.LocationAt(stack[1]).address, 0xffffffff8100000fu);
+}
+
+TEST(Pipeline, AStackThatCannotBeWalkedSaysWhy) {
+  std::vector<Event> events = AttachedServer();
+  StackSample sample{.pid = kServer, .tid = kMain, .period = milliseconds(10)};
+  sample.registers.emplace();
+  sample.registers->Set(sample.registers->pc_number(), 0x1234);
+  sample.registers->Set(sample.registers->sp_number(), 0x7000);
+  events.push_back({At(10), std::move(sample)});
+
+  const CaptureResult result = ProfileOf(std::move(events));
+
+  std::vector<LocationIndex> stack;
+  AppendLocations(result.profile, result.profile.samples[0].stack, stack);
+  ASSERT_FALSE(stack.empty());
+  std::vector<ShownFrame> root;
+  AppendShownFrames(result.profile, stack.back(), root);
+  EXPECT_TRUE(root[0].name.starts_with("[truncated: ")) << root[0].name;
+  EXPECT_EQ(result.audit.truncated_total(), 1u);
+}
+
+TEST(Pipeline, OnlyTheThreadsAskedForAreProfiled) {
+  std::vector<Event> events = AttachedServer();
+  events.push_back({At(10), KernelSample(kMain, 0xffffffff81000100)});
+  events.push_back({At(20), KernelSample(kWorker, 0xffffffff81000100)});
+  events.push_back({At(30), ThreadRunTime{kServer, kMain, milliseconds(500), false}});
+
+  const CaptureResult result = ProfileOf(std::move(events), {.only_threads = {kWorker}});
+
+  EXPECT_EQ(result.audit.samples, 1u);
+  EXPECT_EQ(Total(result.profile, "cpu"), 10'000'000);
+}
+
+TEST(Pipeline, LossesAreCountedByKind) {
+  std::vector<Event> events = AttachedServer();
+  events.push_back({At(10), EventsLost{LossKind::kRingFull, 3}});
+  events.push_back({At(10), EventsLost{LossKind::kSampleShed, 4}});
+  events.push_back({At(10), EventsLost{LossKind::kThrottled, 1}});
+
+  const Audit audit = ProfileOf(std::move(events)).audit;
+
+  EXPECT_EQ(audit.lost(), 7u);
+  EXPECT_EQ(audit.throttled, 1u);
+}
+
+}  // namespace
+}  // namespace whyslow

@@ -1,0 +1,238 @@
+#include "sampler/recording/event_recording.h"
+
+#include <gmock/gmock.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+namespace whyslow {
+namespace {
+
+using testing::HasSubstr;
+using testing::SizeIs;
+
+class ScriptedSource final : public EventSource {
+ public:
+  explicit ScriptedSource(std::vector<Event> events) : events_(std::move(events)) {}
+  bool Read(std::vector<Event>& out) override {
+    for (Event& event : events_) {
+      out.push_back(std::move(event));
+    }
+    return !std::exchange(events_, {}).empty();
+  }
+  void Stop() override {}
+
+ private:
+  std::vector<Event> events_;
+};
+
+UserRegisters SomeRegisters() {
+  UserRegisters registers(Architecture::kX86_64);
+  registers.Set(x86::kRsp, 0x7ffe0000);
+  registers.Set(x86::kRip, 0x401000);
+  return registers;
+}
+
+StackSample SomeSample() {
+  return {.pid = Pid{7},
+          .tid = Tid{8},
+          .cpu = Cpu{1},
+          .period = Nanoseconds(10),
+          .in_kernel = true,
+          .registers = SomeRegisters(),
+          .kernel_callchain = {RuntimeAddress(0xffff)},
+          .user_callchain = {RuntimeAddress(0x401000)},
+          .stack = {std::byte{1}, std::byte{2}},
+          .stack_was_shortened = true};
+}
+
+class Recording : public testing::Test {
+ protected:
+  Recording() {
+    header_.whyslow_version = "0.1.0";
+    header_.machine = "x86_64";
+    header_.options = {{"frequency", "99"}};
+    header_.attached_at = InstantFromNanos(500);
+    header_.targets = {Pid{7}};
+  }
+  ~Recording() override { std::filesystem::remove(path_); }
+
+  absl::Status Record(std::vector<Event> events) {
+    auto recording = RecordingSource::Create(path_, header_,
+                                             std::make_unique<ScriptedSource>(std::move(events)));
+    if (!recording.ok()) {
+      return recording.status();
+    }
+    std::vector<Event> passed;
+    while ((*recording)->Read(passed)) {
+    }
+    return (*recording)->Finish(InstantFromNanos(9000));
+  }
+
+  struct Replayed {
+    std::vector<Event> events;
+    absl::Status status;
+    RecordingHeader header;
+    Instant ended_at;
+  };
+  Replayed Replay() {
+    Replayed replayed;
+    auto source = ReplaySource::Open(path_);
+    if (!source.ok()) {
+      replayed.status = source.status();
+      return replayed;
+    }
+    while ((*source)->Read(replayed.events)) {
+    }
+    replayed.status = (*source)->status();
+    replayed.header = (*source)->header();
+    replayed.ended_at = (*source)->ended_at();
+    return replayed;
+  }
+
+  std::string path_ = testing::TempDir() + "recording." + std::to_string(getpid());
+  RecordingHeader header_;
+};
+
+TEST_F(Recording, ASampleComesBackWhole) {
+  ASSERT_TRUE(Record({{.when = InstantFromNanos(1000), .what = SomeSample()}}).ok());
+
+  const Replayed replayed = Replay();
+
+  ASSERT_TRUE(replayed.status.ok()) << replayed.status;
+  ASSERT_THAT(replayed.events, SizeIs(1));
+  EXPECT_EQ(replayed.events[0].when, InstantFromNanos(1000));
+  const auto& sample = std::get<StackSample>(replayed.events[0].what);
+  EXPECT_EQ(sample.tid, Tid{8});
+  EXPECT_EQ(sample.cpu, Cpu{1});
+  EXPECT_EQ(sample.period, Nanoseconds(10));
+  EXPECT_TRUE(sample.in_kernel);
+  EXPECT_EQ(sample.registers, SomeRegisters());
+  EXPECT_EQ(sample.kernel_callchain, SomeSample().kernel_callchain);
+  EXPECT_EQ(sample.user_callchain, SomeSample().user_callchain);
+  EXPECT_EQ(sample.stack, SomeSample().stack);
+  EXPECT_TRUE(sample.stack_was_shortened);
+}
+
+TEST_F(Recording, AMappingComesBackWithoutItsFile) {
+  const MappingAdded mapping = {.pid = Pid{7},
+                                .start = RuntimeAddress(0x1000),
+                                .size = 0x2000,
+                                .file_offset = 0x3000,
+                                .path = "/tmp/\xff.so",
+                                .build_id = "abcd",
+                                .device = 5,
+                                .inode = 6,
+                                .file = std::make_shared<UniqueFd>()};
+  ASSERT_TRUE(Record({{.what = mapping}}).ok());
+
+  const Replayed replayed = Replay();
+
+  ASSERT_THAT(replayed.events, SizeIs(1));
+  const auto& read = std::get<MappingAdded>(replayed.events[0].what);
+  EXPECT_EQ(read.pid, Pid{7});
+  EXPECT_EQ(read.start, RuntimeAddress(0x1000));
+  EXPECT_EQ(read.size, 0x2000);
+  EXPECT_EQ(read.file_offset, 0x3000);
+  EXPECT_EQ(read.path, "/tmp/\xff.so");
+  EXPECT_EQ(read.build_id, "abcd");
+  EXPECT_EQ(read.device, 5);
+  EXPECT_EQ(read.inode, 6);
+  EXPECT_EQ(read.file, nullptr);
+}
+
+TEST_F(Recording, EveryOtherKindComesBack) {
+  ASSERT_TRUE(
+      Record({{.what = SwitchIn{.pid = Pid{1}, .tid = Tid{2}}},
+              {.what = SwitchOut{.pid = Pid{1}, .tid = Tid{2}, .preempted = true}},
+              {.what =
+                   ThreadRunTime{
+                       .pid = Pid{1}, .tid = Tid{2}, .total = Nanoseconds(3), .is_baseline = true}},
+              {.what =
+                   ThreadStarted{
+                       .pid = Pid{1}, .tid = Tid{2}, .parent_pid = Pid{3}, .parent_tid = Tid{4}}},
+              {.what = ThreadExited{.pid = Pid{1}, .tid = Tid{2}}},
+              {.what = ThreadNamed{.pid = Pid{1}, .tid = Tid{2}, .name = "worker", .exec = true}},
+              {.what = EventsLost{.kind = LossKind::kThrottled, .count = 9}}})
+          .ok());
+
+  const std::vector<Event> events = Replay().events;
+
+  ASSERT_THAT(events, SizeIs(7));
+  EXPECT_EQ(std::get<SwitchIn>(events[0].what).tid, Tid{2});
+  EXPECT_TRUE(std::get<SwitchOut>(events[1].what).preempted);
+  EXPECT_EQ(std::get<ThreadRunTime>(events[2].what).total, Nanoseconds(3));
+  EXPECT_TRUE(std::get<ThreadRunTime>(events[2].what).is_baseline);
+  EXPECT_EQ(std::get<ThreadStarted>(events[3].what).parent_pid, Pid{3});
+  EXPECT_EQ(std::get<ThreadStarted>(events[3].what).parent_tid, Tid{4});
+  EXPECT_EQ(std::get<ThreadExited>(events[4].what).pid, Pid{1});
+  EXPECT_EQ(std::get<ThreadNamed>(events[5].what).name, "worker");
+  EXPECT_EQ(std::get<EventsLost>(events[6].what).kind, LossKind::kThrottled);
+  EXPECT_EQ(std::get<EventsLost>(events[6].what).count, 9);
+}
+
+TEST_F(Recording, TheHeaderComesBack) {
+  ASSERT_TRUE(Record({}).ok());
+
+  const RecordingHeader header = Replay().header;
+
+  EXPECT_EQ(header.whyslow_version, "0.1.0");
+  EXPECT_EQ(header.options.at("frequency"), "99");
+  EXPECT_EQ(header.attached_at, InstantFromNanos(500));
+  EXPECT_EQ(header.targets, std::vector<Pid>{Pid{7}});
+  EXPECT_EQ(Replay().ended_at, InstantFromNanos(9000));
+}
+
+TEST_F(Recording, ItIsForItsOwnerOnly) {
+  ASSERT_TRUE(Record({}).ok());
+  struct stat info {};
+  ASSERT_EQ(stat(path_.c_str(), &info), 0);
+
+  EXPECT_EQ(info.st_mode & 0777, 0600);
+}
+
+TEST_F(Recording, ACutOffFileGivesWhatIsWholeAndSaysSo) {
+  ASSERT_TRUE(Record(std::vector<Event>(500, Event{.what = SomeSample()})).ok());
+  std::filesystem::resize_file(path_, std::filesystem::file_size(path_) / 2);
+
+  EXPECT_TRUE(absl::IsDataLoss(Replay().status));
+}
+
+TEST_F(Recording, AFlippedByteIsNoticed) {
+  ASSERT_TRUE(Record(std::vector<Event>(50, Event{.what = SomeSample()})).ok());
+  std::fstream file(path_, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(-6, std::ios::end);  // in the checksum
+  file.put('\x5a');
+  file.close();
+
+  EXPECT_FALSE(Replay().status.ok());
+}
+
+TEST_F(Recording, WithoutItsEndNothingIsLeft) {
+  std::vector<Event> events;
+  events.push_back({.what = SomeSample()});
+  {
+    auto recording = RecordingSource::Create(path_, header_,
+                                             std::make_unique<ScriptedSource>(std::move(events)));
+    ASSERT_TRUE(recording.ok());
+    std::vector<Event> passed;
+    (*recording)->Read(passed);
+  }
+
+  EXPECT_FALSE(std::filesystem::exists(path_));
+}
+
+TEST_F(Recording, AnotherFileIsNoRecording) {
+  std::ofstream(path_) << "hello";
+
+  EXPECT_THAT(std::string(Replay().status.message()), HasSubstr("no recording"));
+}
+
+TEST_F(Recording, AMissingFileIsNotFound) {
+  EXPECT_TRUE(absl::IsNotFound(ReplaySource::Open("/nonexistent").status()));
+}
+
+}  // namespace
+}  // namespace whyslow
