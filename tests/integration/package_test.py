@@ -49,7 +49,7 @@ class Package(unittest.TestCase):
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(path, copy)
         for arguments in (["--version"], ["--help"], ["attach", "--help"]):
-            ended = subprocess.run(["chroot", self.root, f"/{self.folder.name}/bin/whyslow", *arguments],
+            ended = subprocess.run([shutil.which("chroot"), self.root, f"/{self.folder.name}/bin/whyslow", *arguments],
                                    capture_output=True, text=True, env={}, timeout=60)
             self.assertEqual(ended.returncode, 0, ended.stderr)
             self.assertIn("whyslow", ended.stdout)

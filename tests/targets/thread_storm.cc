@@ -15,8 +15,6 @@ using targets::SecondsToNanos;
 using targets::ThreadCpuNanos;
 using targets::WallNanos;
 
-std::atomic<int64_t> storm_cpu{0};
-std::atomic<int64_t> steady_cpu{0};
 std::atomic<int64_t> threads_begun{0};
 std::atomic<int> threads_alive{0};
 std::atomic<bool> stop{false};
@@ -40,7 +38,6 @@ static void* StormThread(void*) {
   storm_burn(cpu_each / 2);
   SleepFor(4'000'000);
   storm_burn(cpu_each / 2);
-  storm_cpu += ThreadCpuNanos();
   --threads_alive;
   return nullptr;
 }
@@ -48,7 +45,6 @@ static void* StormThread(void*) {
 static void* SteadyThread(void*) {
   while (!stop) {
     steady_burn(5'000'000);
-    steady_cpu = ThreadCpuNanos();
   }
   return nullptr;
 }
@@ -75,11 +71,14 @@ void BeginStormThread() {
   pthread_attr_destroy(&attributes);
 }
 
-void SayTruth() {
+// What the process has used without its two lasting threads: threads of the storm that still run
+// are in it, however long a busy machine lets them wait.
+void SayTruth(clockid_t steady_clock) {
+  const int64_t steady = targets::ClockNanos(steady_clock);
+  const int64_t storm = targets::ClockNanos(CLOCK_PROCESS_CPUTIME_ID) - steady - ThreadCpuNanos();
   std::printf("TRUTH %lld storm=%lld steady=%lld threads=%lld\n",
-              static_cast<long long>(WallNanos()), static_cast<long long>(storm_cpu.load()),
-              static_cast<long long>(steady_cpu.load()),
-              static_cast<long long>(threads_begun.load()));
+              static_cast<long long>(WallNanos()), static_cast<long long>(storm),
+              static_cast<long long>(steady), static_cast<long long>(threads_begun.load()));
   std::fflush(stdout);
 }
 
@@ -91,7 +90,11 @@ int main(int argc, char** argv) {
   cpu_each = static_cast<int64_t>(targets::NumberArgument(argc, argv, 3, 500) * 1e3);
   targets::EndBySignalAfter(seconds);
   pthread_t steady{};
-  pthread_create(&steady, nullptr, SteadyThread, nullptr);
+  clockid_t steady_clock{};
+  if (pthread_create(&steady, nullptr, SteadyThread, nullptr) != 0 ||
+      pthread_getcpuclockid(steady, &steady_clock) != 0) {
+    return 1;
+  }
   targets::SayReady();
 
   const int64_t begin = WallNanos();
@@ -104,15 +107,15 @@ int main(int argc, char** argv) {
     }
     BeginStormThread();
     if (WallNanos() >= next_truth) {
-      SayTruth();
+      SayTruth(steady_clock);
       next_truth += 100'000'000;
     }
   }
-  stop = true;
-  pthread_join(steady, nullptr);
   while (threads_alive > 0) {
     SleepFor(1'000'000);
   }
-  SayTruth();
+  SayTruth(steady_clock);
+  stop = true;
+  pthread_join(steady, nullptr);
   return 0;
 }
