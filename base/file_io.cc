@@ -69,12 +69,12 @@ absl::Status WriteTo(int fd, const std::string& path,
   return status;
 }
 
+}  // namespace
+
 bool IsPipeOrDevice(const std::string& path) {
   struct stat info {};
   return stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode);
 }
-
-}  // namespace
 
 absl::StatusOr<std::string> ReadFd(int fd, const std::string& name, size_t limit) {
   std::string content;

@@ -25,4 +25,8 @@ absl::StatusOr<std::string> ReadFd(int fd, const std::string& name, size_t limit
 absl::Status WriteFileAtomically(const std::string& path,
                                  const std::function<absl::Status(std::ostream&)>& write);
 
+// True for what exists at `path` and is neither a file nor a folder: it is written to, never
+// replaced.
+bool IsPipeOrDevice(const std::string& path);
+
 }  // namespace whyslow

@@ -55,8 +55,10 @@ RecordingHeader HeaderOfRecording(const SessionOptions& options, const CaptureHe
 absl::Status CheckSessionTarget(Pid pid) { return CheckTarget(pid); }
 
 absl::StatusOr<std::unique_ptr<CaptureSession>> StartSession(const SessionOptions& options) {
+  SamplerOptions sampler = options.sampler;
+  sampler.stack_bytes = StackBytesFor(sampler.frequency_hz);
   ASSIGN_OR_RETURN(std::unique_ptr<PerfEventSource> live,
-                   PerfEventSource::Open(options.sampler, options.pids));
+                   PerfEventSource::Open(sampler, options.pids));
   const PipelineOptions pipeline{.unwind = options.unwind, .only_threads = options.threads};
   CaptureHeader header;
   header.frequency_hz = static_cast<int>(live->facts().frequency_hz);

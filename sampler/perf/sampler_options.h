@@ -32,4 +32,12 @@ struct SamplerOptions {
   BpfUse bpf = BpfUse::kAuto;
 };
 
+// How much of the stack to copy at this rate. Servers with a buffer or two on the stack need more
+// than 16 KiB, and the larger copy costs the target little beside the interrupt itself; at high
+// rates the rings' bandwidth is what counts.
+constexpr uint32_t StackBytesFor(uint32_t frequency_hz) {
+  constexpr uint32_t kHighRate = 1000;
+  return (frequency_hz <= kHighRate ? 32 : 16) * 1024;
+}
+
 }  // namespace whyslow

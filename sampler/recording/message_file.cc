@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "base/file_io.h"
 #include "base/status.h"
 #include "base/unique_fd.h"
 
@@ -25,15 +26,28 @@ constexpr int kMostVarintBytes = 10;
 }  // namespace
 
 absl::StatusOr<MessageWriter> MessageWriter::Create(const std::string& path) {
-  std::string temporary = (std::filesystem::path(path).parent_path() / ".whyslow.XXXXXX").string();
-  UniqueFd fd(mkostemp(temporary.data(), O_CLOEXEC));
+  // A pipe or a device is written to; a file is made beside the one that it will replace.
+  std::string temporary;
+  UniqueFd fd;
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) {
+    return ErrnoStatus(EISDIR, path);
+  }
+  if (IsPipeOrDevice(path)) {
+    fd = UniqueFd(open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  } else {
+    temporary = (std::filesystem::path(path).parent_path() / ".whyslow.XXXXXX").string();
+    fd = UniqueFd(mkostemp(temporary.data(), O_CLOEXEC));
+  }
   if (!fd) {
     return ErrnoStatus(errno, path);
   }
   // The fastest level: stacks are mostly repetition, and the target's CPU is better used otherwise.
   GzipPtr file(gzdopen(fd.get(), "wb1"));
   if (file == nullptr) {
-    unlink(temporary.c_str());
+    if (!temporary.empty()) {
+      unlink(temporary.c_str());
+    }
     return MakeStatus(absl::StatusCode::kResourceExhausted, path + ": out of memory");
   }
   fd.Release();
@@ -67,6 +81,9 @@ absl::Status MessageWriter::Close() {
   const int result = gzclose(file_.release());
   if (result != Z_OK) {
     return ErrnoStatus(result == Z_ERRNO ? errno : EIO, path_);
+  }
+  if (temporary_.empty()) {
+    return absl::OkStatus();
   }
   if (rename(temporary_.c_str(), path_.c_str()) != 0) {
     return ErrnoStatus(errno, path_);

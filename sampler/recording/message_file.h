@@ -38,7 +38,7 @@ class MessageWriter {
       : path_(std::move(path)), temporary_(std::move(temporary)), file_(std::move(file)) {}
 
   std::string path_;
-  std::string temporary_;  // empty: closed, or moved from
+  std::string temporary_;  // empty: closed, moved from, or no file
   GzipPtr file_;
 };
 

@@ -93,6 +93,7 @@ class Recording : public testing::Test {
   }
 
   std::string path_ = testing::TempDir() + "recording." + std::to_string(getpid());
+  std::string full_device_ = "/dev/full";
   RecordingHeader header_;
 };
 
@@ -222,6 +223,15 @@ TEST_F(Recording, WithoutItsEndNothingIsLeft) {
   }
 
   EXPECT_FALSE(std::filesystem::exists(path_));
+}
+
+TEST_F(Recording, AFullDeviceIsAnErrorAndStaysADevice) {
+  std::swap(path_, full_device_);
+  const absl::Status status = Record(std::vector<Event>(50'000, Event{.what = SomeSample()}));
+  std::swap(path_, full_device_);
+
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+  EXPECT_TRUE(std::filesystem::is_character_file("/dev/full"));
 }
 
 TEST_F(Recording, AnotherFileIsNoRecording) {
