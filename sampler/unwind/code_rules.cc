@@ -114,7 +114,7 @@ CodeRule CodeRules::WithoutCfi(CodeRule base, RuntimeAddress pc, bool is_exact,
   if (architecture_ == Architecture::kX86_64 && is_file &&
       (is_exact || mode_ != UnwindMode::kFramePointers)) {
     CodeStream stream(mapping, memory);
-    for (const UnwindRule& rule : ScanForReturn(pc.value(), stream)) {
+    for (const UnwindRule& rule : ScanForReturn(pc.value(), is_exact, stream)) {
       guesses.push_back(UseShape(base, rule));
     }
     if (!is_exact && PassesResultToCall(pc.value(), stream)) {

@@ -93,6 +93,24 @@ std::optional<Shape> X86PltShape(const CodeWindow& code) {
   return std::nullopt;
 }
 
+// From `at` on, registers are saved, r10 among them. After a frame pointer was set up that is how
+// GCC saves the CFA of a frame that it has aligned, whose return address lies elsewhere.
+bool SavesR10(const CodeWindow& code, int at) {
+  for (int saved = 0; saved < 6; ++saved) {
+    if (code.Has(at, 0x41, 0x52)) {
+      return true;
+    }
+    if (code.Has(at, 0x53)) {  // push %rbx
+      at += 1;
+    } else if (code.Has(at, 0x41) && code.Byte(at + 1) >= 0x54 && code.Byte(at + 1) <= 0x57) {
+      at += 2;  // push %r12 .. %r15
+    } else {
+      return false;
+    }
+  }
+  return false;
+}
+
 std::optional<Shape> X86LeafShape(const CodeWindow& code) {
   if (const std::optional<Shape> plt = X86PltShape(code)) {
     return plt;
@@ -107,10 +125,10 @@ std::optional<Shape> X86LeafShape(const CodeWindow& code) {
   };
   // [endbr64] push %rbp; mov %rsp,%rbp
   const int at = code.Has(0, 0xf3, 0x0f, 0x1e, 0xfa) ? 4 : 0;
-  if (code.Has(at, 0x55) && sets_frame(at + 1)) {
+  if (code.Has(at, 0x55) && sets_frame(at + 1) && !SavesR10(code, at + 4)) {
     return Shape::kReturnOnTop;
   }
-  if (sets_frame(0) && code.Has(-1, 0x55)) {
+  if (sets_frame(0) && code.Has(-1, 0x55) && !SavesR10(code, 3)) {
     return Shape::kFramePushed;
   }
   // pop %rbp; ret or a tail call

@@ -121,10 +121,11 @@ std::optional<StackWalk::Caller> StackWalk::StepByGuess(CodeRule code) {
   const std::span<const CodeRule> guesses = rules_.GuessesOf(code);
   bool copy_ended = false;
   for (const CodeRule& guess : guesses) {
-    if (guess.step == StepKind::kFramePointer && (!fp || *fp < sp_ || *fp % sizeof(*fp) != 0)) {
+    const std::optional<uint64_t> cfa = CfaOfGuess(guess.rule);
+    if (!cfa) {
       continue;
     }
-    const std::optional<Caller> caller = StepQuickly(guess, QuickCfa(guess));
+    const std::optional<Caller> caller = StepQuickly(guess, *cfa);
     if (caller && LooksRight(*caller)) {
       guessed_by_record_ =
           architecture_ == Architecture::kArm64 && guess.step == StepKind::kFramePointer;
@@ -142,6 +143,26 @@ std::optional<StackWalk::Caller> StackWalk::StepByGuess(CodeRule code) {
     Fail(code.end);
   }
   return std::nullopt;
+}
+
+std::optional<uint64_t> StackWalk::CfaOfGuess(const UnwindRule& rule) {
+  if (rule.cfa_register == numbers_.sp && rule.cfa == CfaKind::kRegister) {
+    return CfaFromStackPointer(rule);
+  }
+  // Any other register may hold anything.
+  const std::optional<uint64_t> base = rule.cfa_register == numbers_.sp ? sp_
+                                       : rule.cfa_register == numbers_.fp
+                                           ? fp_
+                                           : registers_.Get(rule.cfa_register);
+  if (!base || *base < sp_ || *base % sizeof(*base) != 0) {
+    return std::nullopt;
+  }
+  const uint64_t at = *base + static_cast<uint64_t>(int64_t{rule.cfa_offset});
+  if (rule.cfa != CfaKind::kInMemory) {
+    return at;
+  }
+  const std::optional<uint64_t> saved = words_.Word(at);
+  return saved && *saved > *base ? saved : std::nullopt;
 }
 
 std::optional<StackWalk::Caller> StackWalk::StepInGo(CodeRule code) {
@@ -180,7 +201,7 @@ bool StackWalk::LooksRight(const Caller& caller) {
          (next.is_signal_frame || rules_.FollowsCall(next, RuntimeAddress(pc), space_, memory_));
 }
 
-uint64_t StackWalk::CfaFromStackPointer(const UnwindRule& rule) {
+uint64_t StackWalk::CfaFromStackPointer(const UnwindRule& rule) const {
   // The frame pointer of ARM64 points to where its predecessor is saved.
   if (sp_is_guess_ && fp_ && rule.frame_pointer.how == Recovery::kAtCfa) {
     return *fp_ - static_cast<uint64_t>(int64_t{rule.frame_pointer.offset});
@@ -196,10 +217,17 @@ std::optional<StackWalk::Caller> StackWalk::StepQuickly(const CodeRule& code, ui
     Fail(WhyUnreadable());
     return std::nullopt;
   }
-  if (rule.frame_pointer.how == Recovery::kAtCfa) {
-    const uint64_t slot = cfa + static_cast<uint64_t>(int64_t{rule.frame_pointer.offset});
+  if (rule.frame_pointer.how == Recovery::kAtCfa ||
+      rule.frame_pointer.how == Recovery::kAtRegister) {
+    uint64_t base = cfa;
+    if (rule.frame_pointer.how == Recovery::kAtRegister) {
+      base = rule.frame_pointer.source == numbers_.sp ? sp_ : fp_.value_or(0);
+    }
+    const uint64_t slot = base + static_cast<uint64_t>(int64_t{rule.frame_pointer.offset});
     const std::optional<uint64_t> saved = words_.Word(slot);
     fp_ = saved || !IsPopped(slot) ? saved : fp_;
+  } else if (rule.frame_pointer.how == Recovery::kUndefined) {
+    fp_.reset();
   }
   if (is_exact_) {
     ForgetAfterCall();
@@ -252,7 +280,12 @@ std::optional<uint64_t> StackWalk::FindCfa(const CodeRule& code) {
     wants_all_ = true;
     return Fail(StackEnd::kRegisterUnknown);
   }
-  return *base + static_cast<uint64_t>(int64_t{code.rule.cfa_offset});
+  const uint64_t at = *base + static_cast<uint64_t>(int64_t{code.rule.cfa_offset});
+  if (code.rule.cfa != CfaKind::kInMemory) {
+    return at;
+  }
+  const std::optional<uint64_t> saved = words_.Word(at);
+  return saved ? saved : Fail(WhyUnreadable());
 }
 
 std::optional<uint64_t> StackWalk::Recover(const CodeRule& code, const RegisterRule& rule,
@@ -269,6 +302,15 @@ std::optional<uint64_t> StackWalk::Recover(const CodeRule& code, const RegisterR
         return Fail(StackEnd::kRegisterUnknown);
       }
       return value;
+    }
+    case Recovery::kAtRegister: {
+      const std::optional<uint64_t> base = registers_.Get(rule.source);
+      if (base) {
+        address = *base + static_cast<uint64_t>(int64_t{rule.offset});
+      } else {
+        Fail(StackEnd::kRegisterUnknown);
+      }
+      break;
     }
     case Recovery::kUndefined:
       return Fail(StackEnd::kRegisterUnknown);

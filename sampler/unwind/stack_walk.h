@@ -33,7 +33,7 @@ class StackWalk {
   std::optional<Follow> Attempt(const UserRegisters& start, Follow follow);
 
   // Where the CFA is, for rules that count from the stack pointer.
-  uint64_t CfaFromStackPointer(const UnwindRule& rule);
+  uint64_t CfaFromStackPointer(const UnwindRule& rule) const;
   // Each leaves the frame pointer in fp_. nullopt: failed_ says why.
   std::optional<Caller> Step(const CodeRule& code);
   // By value: looking at where a guess leads may push the rule out of the cache.
@@ -47,6 +47,7 @@ class StackWalk {
                ? CfaFromStackPointer(code.rule)
                : *fp_ + static_cast<uint64_t>(int64_t{code.rule.cfa_offset});
   }
+  std::optional<uint64_t> CfaOfGuess(const UnwindRule& rule);
   std::optional<Caller> StepQuickly(const CodeRule& code, uint64_t cfa);
   std::optional<Caller> StepGenerally(const CodeRule& code);
   std::optional<uint64_t> FindCfa(const CodeRule& code);

@@ -16,6 +16,7 @@ enum class Recovery : uint8_t {
   kAtCfa,         // in memory at CFA + offset
   kCfaPlus,       // it is CFA + offset
   kRegister,      // in the register `source`
+  kAtRegister,    // in memory at the register `source` + offset
   kAtExpression,  // in memory where expression `offset` leads
   kExpression,    // it is what expression `offset` yields
 };
@@ -34,6 +35,7 @@ static_assert(sizeof(RegisterRule) == 8);
 enum class CfaKind : uint8_t {
   kNone,  // no rule: nothing is known about this code
   kRegister,
+  kInMemory,  // the word at register + offset
   kExpression,
 };
 

@@ -33,6 +33,10 @@ struct X86Instruction {
   bool is_at_rbp() const {
     return !is_register() && modrm >> 6 != 0 && (modrm & 7) == 5 && (rex & 1) == 0;
   }
+  // [number + displacement], with an 8-bit or 32-bit displacement; not for rsp and r12.
+  bool is_at(uint8_t number) const {
+    return !is_register() && modrm >> 6 != 0 && (modrm & 7) != 4 && rm() == number;
+  }
   // [rip + displacement], counted from the next instruction.
   bool is_at_rip() const { return modrm >> 6 == 0 && (modrm & 7) == 5; }
 };

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <optional>
@@ -18,11 +19,12 @@ constexpr size_t kMaxPaths = 48;  // waiting at one time
 constexpr size_t kMaxCandidates = 4;
 constexpr int64_t kMaxFrameBytes = int64_t{16} << 20;
 
-constexpr uint8_t kRsp = 4, kRbp = 5;  // the machine's numbers
+constexpr uint8_t kRsp = 4, kRbp = 5, kR10 = 10;  // the machine's numbers
 
-// What is known of a pointer: its distance from one of the two registers at the start.
+// What is known of a pointer: its distance from a value at the start. r10 is where GCC keeps the
+// CFA of a function whose frame it aligns; it saves that in the frame.
 struct Pointer {
-  enum class Base : uint8_t { kUnknown, kSp, kFp };
+  enum class Base : uint8_t { kUnknown, kSp, kFp, kAlign, kSavedAlign };
   Base base = Base::kUnknown;
   int64_t offset = 0;
 
@@ -48,13 +50,20 @@ struct Path {
   Pointer sp{Pointer::Base::kSp, 0};
   FramePointerState fp;
   std::optional<SavedFramePointer> saved;  // by code on this path
-  uint64_t constant = 0;                   // the last address that was loaded: a table, perhaps
+  Pointer r10;
+  Pointer pushed_r10;       // by code on this path
+  Pointer saved_align;      // where the value lies that kSavedAlign counts from
+  bool sets_frame = false;  // rbp was the caller's until this path set it
+  uint64_t constant = 0;    // the last address that was loaded: a table, perhaps
 };
 
 class Scan {
  public:
-  Scan(uint64_t pc, CodeStream& code) : code_(code) {
+  Scan(uint64_t pc, bool is_exact, CodeStream& code) : code_(code) {
     waiting_.push_back({.pc = pc, .constant = ConstantBefore(pc)});
+    if (is_exact) {  // calls keep no r10
+      waiting_.back().r10 = {Pointer::Base::kAlign, 0};
+    }
   }
 
   std::vector<UnwindRule> Run() {
@@ -153,6 +162,10 @@ class Scan {
     const unsigned what = i.modrm >> 3 & 7;
     if (what == 6) {
       path.sp = path.sp.Plus(-8);
+      // push -8(%r10): the return address again, for the frame that has been aligned.
+      if (i.is_at(kR10) && i.displacement == -8) {
+        Found(path, path.r10);
+      }
     }
     if (what != 4) {
       return true;
@@ -206,6 +219,11 @@ class Scan {
       path.sp = path.sp.Plus(-8);
       if (low == kRbp) {
         path.saved = SavedFramePointer{path.sp, path.fp};
+      } else if (low == kR10) {
+        path.pushed_r10 = path.r10;
+        if (path.sets_frame) {
+          Found(path, path.r10);
+        }
       }
     } else if (i.opcode >= 0x58 && i.opcode <= 0x5f) {
       Pop(path, low);
@@ -234,8 +252,19 @@ class Scan {
   static void Pop(Path& path, uint8_t number) {
     if (number == kRbp) {
       LoadFramePointer(path, path.sp);
+    } else if (number == kR10) {
+      LoadR10(path, path.sp);
     }
     path.sp = number == kRsp ? Pointer{} : path.sp.Plus(8);
+  }
+
+  static void LoadR10(Path& path, Pointer slot) {
+    path.r10 = path.pushed_r10;
+    const bool is_in_frame = slot.base == Pointer::Base::kFp || slot.base == Pointer::Base::kSp;
+    if (!path.r10.known() && is_in_frame) {
+      path.r10 = {Pointer::Base::kSavedAlign, 0};
+      path.saved_align = slot;
+    }
   }
 
   static void LoadFramePointer(Path& path, Pointer slot) {
@@ -285,15 +314,11 @@ class Scan {
   }
 
   void LoadAddress(Path& path, const X86Instruction& i) {
-    constexpr uint8_t kR10 = 10;
     std::optional<Pointer> value;
     if (i.is_at_rsp()) {
       value = path.sp.Plus(i.displacement);
-      // lea 8(%rsp),%r10 is how GCC begins a function whose frame it aligns; what follows cannot be
-      // followed, but this is where a function begins.
-      if (i.reg() == kR10 && i.displacement == 8) {
-        Found(path);
-      }
+    } else if (i.is_at(kR10)) {
+      value = path.r10.Plus(i.displacement);
     } else if (i.is_at_rbp()) {
       value = ValueOfFramePointer(path).Plus(i.displacement);
     } else if (i.is_at_rip()) {
@@ -303,6 +328,8 @@ class Scan {
       path.sp = value.value_or(Pointer{});
     } else if (i.reg() == kRbp && value) {
       path.fp = {FramePointerState::Kind::kValue, *value};
+    } else if (i.reg() == kR10) {
+      path.r10 = value.value_or(Pointer{});
     }
   }
 
@@ -315,8 +342,14 @@ class Scan {
         path.sp = from == kRbp ? ValueOfFramePointer(path) : Pointer{};
       } else if (to == kRbp && from == kRsp) {
         path.fp = {FramePointerState::Kind::kValue, path.sp};
+        path.sets_frame = true;
+      } else if (to == kR10) {
+        path.r10 = {};
       }
       return;
+    }
+    if (is_load && i.reg() == kR10) {
+      LoadR10(path, i.is_at_rbp() ? ValueOfFramePointer(path).Plus(i.displacement) : Pointer{});
     }
     if (i.reg() != kRbp || !i.is_at_rsp()) {
       return;
@@ -336,17 +369,33 @@ class Scan {
     }
   }
 
-  void Found(const Path& path) {
-    const int64_t cfa = path.sp.offset + 8;
-    const bool is_sp = path.sp.base == Pointer::Base::kSp;
-    if (!path.sp.known() || cfa < 8 || cfa > kMaxFrameBytes) {
+  // DWARF's number.
+  static uint8_t RegisterOf(Pointer::Base base) {
+    switch (base) {
+      case Pointer::Base::kFp:
+        return x86::kRbp;
+      case Pointer::Base::kAlign:
+        return kR10;  // the same as the machine's
+      default:
+        return x86::kRsp;
+    }
+  }
+
+  // The path returns from here, so the return address is on top of the stack.
+  void Found(const Path& path) { Found(path, path.sp.Plus(8)); }
+
+  void Found(const Path& path, Pointer cfa) {
+    const bool is_saved = cfa.base == Pointer::Base::kSavedAlign;
+    const int64_t lowest = is_saved || cfa.base == Pointer::Base::kAlign ? 0 : 8;
+    if (!cfa.known() || cfa.offset < lowest || cfa.offset > (is_saved ? 0 : kMaxFrameBytes)) {
       return;
     }
-    UnwindRule rule{.cfa = CfaKind::kRegister,
-                    .cfa_register = is_sp ? x86::kRsp : x86::kRbp,
-                    .cfa_offset = static_cast<int32_t>(cfa),
-                    .return_address = {.how = Recovery::kAtCfa, .offset = -8}};
-    rule.frame_pointer = FramePointerRule(path, cfa);
+    const Pointer& from = is_saved ? path.saved_align : cfa;
+    const UnwindRule rule{.cfa = is_saved ? CfaKind::kInMemory : CfaKind::kRegister,
+                          .cfa_register = RegisterOf(from.base),
+                          .cfa_offset = static_cast<int32_t>(from.offset),
+                          .return_address = {.how = Recovery::kAtCfa, .offset = -8},
+                          .frame_pointer = FramePointerRule(path, cfa)};
     const auto known = std::ranges::find(found_, rule, &Candidate::rule);
     if (known != found_.end()) {
       ++known->votes;
@@ -355,18 +404,25 @@ class Scan {
     }
   }
 
-  static RegisterRule FramePointerRule(const Path& path, int64_t cfa) {
+  static RegisterRule FramePointerRule(const Path& path, Pointer cfa) {
     RegisterRule rule{.number = x86::kRbp};
-    const Pointer& pointer = path.fp.pointer;
-    if (path.fp.kind == FramePointerState::Kind::kUnknown) {
-      rule.how = Recovery::kUndefined;
-    } else if (path.fp.kind == FramePointerState::Kind::kInMemory) {
-      const int64_t offset = pointer.offset - cfa;
-      const bool fits = pointer.base == path.sp.base && offset < 0 && offset >= -kMaxFrameBytes;
-      rule.how = fits ? Recovery::kAtCfa : Recovery::kUndefined;
-      rule.offset = fits ? static_cast<int32_t>(offset) : 0;
+    const Pointer& slot = path.fp.pointer;
+    if (path.fp.kind == FramePointerState::Kind::kValue) {
+      return rule;  // a value that was computed is a local matter; the caller's is the first one
     }
-    // A value that was computed is a local matter; the caller's is what the start had.
+    rule.how = Recovery::kUndefined;
+    if (path.fp.kind == FramePointerState::Kind::kUnknown ||
+        std::abs(slot.offset) > kMaxFrameBytes) {
+      return rule;
+    }
+    if (slot.base != cfa.base) {
+      rule.how = Recovery::kAtRegister;
+      rule.source = RegisterOf(slot.base);
+      rule.offset = static_cast<int32_t>(slot.offset);
+    } else if (slot.offset < cfa.offset) {
+      rule.how = Recovery::kAtCfa;
+      rule.offset = static_cast<int32_t>(slot.offset - cfa.offset);
+    }
     return rule;
   }
 
@@ -379,8 +435,8 @@ class Scan {
 
 }  // namespace
 
-std::vector<UnwindRule> ScanForReturn(uint64_t pc, CodeStream& code) {
-  return Scan(pc, code).Run();
+std::vector<UnwindRule> ScanForReturn(uint64_t pc, bool is_exact, CodeStream& code) {
+  return Scan(pc, is_exact, code).Run();
 }
 
 bool PassesResultToCall(uint64_t pc, CodeStream& code) {

@@ -12,7 +12,8 @@ namespace whyslow {
 
 // Candidates, likeliest first, at most a handful; each has to be checked against the stack, since a
 // call that never returns leads the reader into the next function. Empty: no return was found.
-std::vector<UnwindRule> ScanForReturn(uint64_t pc, CodeStream& code);
+// is_exact: pc was executing, not a return address, so that all registers are known there.
+std::vector<UnwindRule> ScanForReturn(uint64_t pc, bool is_exact, CodeStream& code);
 
 // The code there passes on the result of the call before it, as in exit(main(...)): in code without
 // CFI, where nothing else leads on, that is how a thread begins.

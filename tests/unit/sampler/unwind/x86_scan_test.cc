@@ -28,10 +28,10 @@ class CodeMemory final : public TargetMemory {
   std::vector<std::byte> bytes_;
 };
 
-std::vector<UnwindRule> Scan(std::initializer_list<int> bytes) {
+std::vector<UnwindRule> Scan(std::initializer_list<int> bytes, bool is_exact = true) {
   const CodeMemory memory(bytes);
   CodeStream stream(nullptr, memory);
-  return ScanForReturn(kCode, stream);
+  return ScanForReturn(kCode, is_exact, stream);
 }
 
 // The one candidate.
@@ -118,6 +118,41 @@ TEST(X86Scan, BranchesAndJumpsAreFollowed) {
 
 TEST(X86Scan, ATailCallIsLikeAReturn) {
   EXPECT_EQ(ScanOne({0x48, 0x83, 0xc4, 8, 0xff, 0xe0}).cfa_offset, 16);  // add $8,%rsp; jmp *%rax
+}
+
+TEST(X86Scan, AnAlignedFrameIsFoundThroughR10) {
+  // lea 8(%rsp),%r10; and $-64,%rsp; push -8(%r10)
+  EXPECT_EQ(ScanOne({0x4c, 0x8d, 0x54, 0x24, 8, 0x48, 0x83, 0xe4, 0xc0, 0x41, 0xff, 0x72, 0xf8}),
+            (UnwindRule{.cfa = CfaKind::kRegister,
+                        .cfa_register = x86::kRsp,
+                        .cfa_offset = 8,
+                        .return_address = {.how = Recovery::kAtCfa, .offset = -8},
+                        .frame_pointer = {.number = x86::kRbp}}));
+  // The same from the `and` on, and from the push of %rbp that follows it to the push of %r10.
+  const UnwindRule from_and = ScanOne({0x48, 0x83, 0xe4, 0xc0, 0x41, 0xff, 0x72, 0xf8});
+  const UnwindRule from_push = ScanOne({0x55, 0x48, 0x89, 0xe5, 0x41, 0x54, 0x41, 0x52});
+  for (const UnwindRule& rule : {from_and, from_push}) {
+    EXPECT_EQ(rule.cfa_register, 10);
+    EXPECT_EQ(rule.cfa_offset, 0);
+    EXPECT_EQ(rule.frame_pointer.how, Recovery::kSame);
+  }
+  // pop %rbp; lea -8(%r10),%rsp; ret
+  const UnwindRule at_end = ScanOne({0x5d, 0x49, 0x8d, 0x62, 0xf8, 0xc3});
+  EXPECT_EQ(at_end.cfa_register, 10);
+  EXPECT_EQ(at_end.cfa_offset, 0);
+  // lea -24(%rbp),%rsp; pop %rbx; pop %r10; pop %r12; pop %rbp; lea -8(%r10),%rsp; ret
+  const UnwindRule in_frame = ScanOne(
+      {0x48, 0x8d, 0x65, 0xe8, 0x5b, 0x41, 0x5a, 0x41, 0x5c, 0x5d, 0x49, 0x8d, 0x62, 0xf8, 0xc3});
+  EXPECT_EQ(in_frame.cfa, CfaKind::kInMemory);
+  EXPECT_EQ(in_frame.cfa_register, x86::kRbp);
+  EXPECT_EQ(in_frame.cfa_offset, -16);
+  EXPECT_EQ(in_frame.frame_pointer.how, Recovery::kAtRegister);
+  EXPECT_EQ(in_frame.frame_pointer.source, x86::kRbp);
+  EXPECT_EQ(in_frame.frame_pointer.offset, 0);
+  // After a call r10 is anything.
+  EXPECT_TRUE(Scan({0x48, 0x83, 0xe4, 0xc0, 0x41, 0xff, 0x72, 0xf8}, /*is_exact=*/false).empty());
+  // push %r10 of a frame that was set up before: not the CFA, as far as is known.
+  EXPECT_TRUE(Scan({0x41, 0x52}).empty());
 }
 
 TEST(X86Scan, WhereNothingReturnsNothingIsFound) {
