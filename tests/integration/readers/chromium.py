@@ -101,6 +101,12 @@ class Browser:
     def resize(self, width, height=900):
         self._devtools("Emulation.setDeviceMetricsOverride",
                        {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False})
+        # The page hears of it before it draws its next picture.
+        self._post(self.session + "/execute/async", {"args": [width], "script": """
+            const [width, done] = arguments;
+            const look = () => innerWidth === width ? requestAnimationFrame(() => done(true))
+                                                    : requestAnimationFrame(look);
+            look();"""})
 
     def find(self, selector):
         return self._post(self.session + "/element",

@@ -145,7 +145,9 @@ class GoPprof(unittest.TestCase):
                 stacks = [line.rsplit(" ", 1) for line in lines]
             total = sum(int(value) for _, value in stacks)
             self.assertGreater(total, 0)
-            self.assertTrue(all(";" in stack for stack, _ in stacks))
+            # Go's runtime has samples of its own that consist of one frame.
+            with_callers = sum(int(value) for stack, value in stacks if ";" in stack)
+            self.assertGreater(with_callers, 0.9 * total)
             if before == cpu:
                 self.assertIn("main.burn", "".join(stack for stack, _ in stacks))
 
