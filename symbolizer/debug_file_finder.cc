@@ -9,8 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/byte_reader.h"
 #include "base/unique_fd.h"
-#include "symbolizer/dwarf/byte_reader.h"
 
 namespace whyslow {
 namespace {

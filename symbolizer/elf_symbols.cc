@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "symbolizer/dwarf/byte_reader.h"
+#include "base/byte_reader.h"
 #include "symbolizer/symbol_choice.h"
 
 namespace whyslow {

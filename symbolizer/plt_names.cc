@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <optional>
 
-#include "symbolizer/dwarf/byte_reader.h"
+#include "base/byte_reader.h"
 
 namespace whyslow {
 namespace {

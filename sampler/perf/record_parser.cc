@@ -8,8 +8,8 @@
 #include <string>
 #include <utility>
 
+#include "base/byte_reader.h"
 #include "base/status.h"
-#include "sampler/perf/byte_cursor.h"
 
 namespace whyslow {
 namespace {
@@ -29,48 +29,55 @@ constexpr uint8_t DwarfNumber(unsigned kernel) {
 constexpr uint8_t DwarfNumber(unsigned kernel) { return static_cast<uint8_t>(kernel); }
 #endif
 
+// Text up to its terminating zero, in a field that takes all the bytes that are left.
+std::string PaddedText(ByteReader& cursor) {
+  const std::span<const std::byte> field = cursor.Block(cursor.remaining());
+  const auto* text = reinterpret_cast<const char*>(field.data());
+  return {text, strnlen(text, field.size())};
+}
+
 struct SampleReading {
   Event event;
   StackSample sample;
   const RecordLayout& layout;
 };
 
-void ReadIp(ByteCursor& cursor, SampleReading& reading) {
-  const RuntimeAddress ip(cursor.Read<uint64_t>());
+void ReadIp(ByteReader& cursor, SampleReading& reading) {
+  const RuntimeAddress ip(cursor.Fixed<uint64_t>());
   if (reading.sample.in_kernel) {
     reading.sample.kernel_callchain.push_back(ip);
   }
 }
 
-void ReadIds(ByteCursor& cursor, SampleReading& reading) {
-  reading.sample.pid = Pid{cursor.Read<int32_t>()};
-  reading.sample.tid = Tid{cursor.Read<int32_t>()};
+void ReadIds(ByteReader& cursor, SampleReading& reading) {
+  reading.sample.pid = Pid{cursor.Fixed<int32_t>()};
+  reading.sample.tid = Tid{cursor.Fixed<int32_t>()};
 }
 
-void ReadTime(ByteCursor& cursor, SampleReading& reading) {
-  reading.event.when = InstantFromNanos(cursor.Read<uint64_t>());
+void ReadTime(ByteReader& cursor, SampleReading& reading) {
+  reading.event.when = InstantFromNanos(cursor.Fixed<uint64_t>());
 }
 
-void ReadCpu(ByteCursor& cursor, SampleReading& reading) {
-  reading.sample.cpu = Cpu{cursor.Read<int32_t>()};
-  cursor.Read<uint32_t>();
+void ReadCpu(ByteReader& cursor, SampleReading& reading) {
+  reading.sample.cpu = Cpu{cursor.Fixed<int32_t>()};
+  cursor.Fixed<uint32_t>();
 }
 
-void ReadPeriod(ByteCursor& cursor, SampleReading& reading) {
-  const auto counted = Nanoseconds(static_cast<int64_t>(cursor.Read<uint64_t>()));
+void ReadPeriod(ByteReader& cursor, SampleReading& reading) {
+  const auto counted = Nanoseconds(static_cast<int64_t>(cursor.Fixed<uint64_t>()));
   reading.sample.period = reading.layout.period.value_or(counted);
 }
 
-void ReadCallchain(ByteCursor& cursor, SampleReading& reading) {
-  const auto count = cursor.Read<uint64_t>();
-  if (count > cursor.left() / sizeof(uint64_t)) {
-    cursor.Take(cursor.left() + 1);  // damaged: fail the whole record
+void ReadCallchain(ByteReader& cursor, SampleReading& reading) {
+  const auto count = cursor.Fixed<uint64_t>();
+  if (count > cursor.remaining() / sizeof(uint64_t)) {
+    cursor.Fail();  // damaged: fail the whole record
     return;
   }
   reading.sample.kernel_callchain.clear();  // the chain begins with the ip that was read before
   std::vector<RuntimeAddress>* chain = nullptr;
   for (uint64_t i = 0; i < count; ++i) {
-    const auto entry = cursor.Read<uint64_t>();
+    const auto entry = cursor.Fixed<uint64_t>();
     if (entry == PERF_CONTEXT_KERNEL) {
       chain = &reading.sample.kernel_callchain;
     } else if (entry == PERF_CONTEXT_USER) {
@@ -83,15 +90,15 @@ void ReadCallchain(ByteCursor& cursor, SampleReading& reading) {
   }
 }
 
-void ReadRegisters(ByteCursor& cursor, SampleReading& reading) {
-  const auto abi = cursor.Read<uint64_t>();
+void ReadRegisters(ByteReader& cursor, SampleReading& reading) {
+  const auto abi = cursor.Fixed<uint64_t>();
   if (abi == PERF_SAMPLE_REGS_ABI_NONE) {
     return;
   }
   UserRegisters registers;
   for (unsigned kernel = 0; kernel < 64; ++kernel) {
     if ((reading.layout.registers >> kernel & 1) != 0) {
-      const auto value = cursor.Read<uint64_t>();
+      const auto value = cursor.Fixed<uint64_t>();
       if (DwarfNumber(kernel) < kMaxRegisters) {
         registers.Set(DwarfNumber(kernel), value);
       }
@@ -103,13 +110,13 @@ void ReadRegisters(ByteCursor& cursor, SampleReading& reading) {
 }
 
 // size, that many bytes, and (where size is not 0) how many of them hold the stack.
-void ReadStack(ByteCursor& cursor, SampleReading& reading) {
-  const auto size = cursor.Read<uint64_t>();
+void ReadStack(ByteReader& cursor, SampleReading& reading) {
+  const auto size = cursor.Fixed<uint64_t>();
   if (size == 0) {
     return;
   }
-  const std::span<const std::byte> bytes = cursor.Take(size);
-  const auto used = cursor.Read<uint64_t>();
+  const std::span<const std::byte> bytes = cursor.Block(size);
+  const auto used = cursor.Fixed<uint64_t>();
   if (cursor.ok() && used <= bytes.size()) {
     reading.sample.stack.assign(bytes.data(), bytes.data() + used);
   }
@@ -119,7 +126,7 @@ void ReadStack(ByteCursor& cursor, SampleReading& reading) {
 // missing here would shift all that follow: RecordLayout::Of checks.
 struct SampleField {
   uint64_t mask;
-  void (*read)(ByteCursor&, SampleReading&);
+  void (*read)(ByteReader&, SampleReading&);
 };
 constexpr std::array kSampleFields = {
     SampleField{PERF_SAMPLE_IP, ReadIp},
@@ -132,7 +139,7 @@ constexpr std::array kSampleFields = {
     SampleField{PERF_SAMPLE_STACK_USER, ReadStack},
 };
 
-std::optional<Event> ParseSample(ByteCursor cursor, uint16_t misc, const RecordLayout& layout) {
+std::optional<Event> ParseSample(ByteReader cursor, uint16_t misc, const RecordLayout& layout) {
   SampleReading reading{.event = {}, .sample = {}, .layout = layout};
   reading.sample.in_kernel = (misc & PERF_RECORD_MISC_CPUMODE_MASK) == PERF_RECORD_MISC_KERNEL;
   for (const SampleField& field : kSampleFields) {
@@ -157,45 +164,45 @@ Trailer ReadTrailer(std::span<const std::byte> record) {
   if (record.size() < sizeof(perf_event_header) + kTrailerSize) {
     return {};
   }
-  ByteCursor cursor(record.last(kTrailerSize));
+  ByteReader cursor(record.last(kTrailerSize));
   Trailer trailer;
-  trailer.pid = Pid{cursor.Read<int32_t>()};
-  trailer.tid = Tid{cursor.Read<int32_t>()};
-  trailer.when = InstantFromNanos(cursor.Read<uint64_t>());
+  trailer.pid = Pid{cursor.Fixed<int32_t>()};
+  trailer.tid = Tid{cursor.Fixed<int32_t>()};
+  trailer.when = InstantFromNanos(cursor.Fixed<uint64_t>());
   return trailer;
 }
 
-MappingAdded ParseMapping(ByteCursor& cursor, uint16_t misc) {
+MappingAdded ParseMapping(ByteReader& cursor, uint16_t misc) {
   MappingAdded mapping;
-  mapping.pid = Pid{cursor.Read<int32_t>()};
-  cursor.Read<int32_t>();  // tid
-  mapping.start = RuntimeAddress(cursor.Read<uint64_t>());
-  mapping.size = cursor.Read<uint64_t>();
-  mapping.file_offset = cursor.Read<uint64_t>();
-  ByteCursor identity(cursor.Take(24));
+  mapping.pid = Pid{cursor.Fixed<int32_t>()};
+  cursor.Fixed<int32_t>();  // tid
+  mapping.start = RuntimeAddress(cursor.Fixed<uint64_t>());
+  mapping.size = cursor.Fixed<uint64_t>();
+  mapping.file_offset = cursor.Fixed<uint64_t>();
+  ByteReader identity(cursor.Block(24));
   if ((misc & PERF_RECORD_MISC_MMAP_BUILD_ID) != 0) {
-    const size_t size = identity.Read<uint8_t>();
-    identity.Take(3);
-    const std::span<const std::byte> id = identity.Take(size);
+    const size_t size = identity.Fixed<uint8_t>();
+    identity.Block(3);
+    const std::span<const std::byte> id = identity.Block(size);
     mapping.build_id = absl::BytesToHexString(
         absl::string_view(reinterpret_cast<const char*>(id.data()), id.size()));
   } else {
-    const auto major = identity.Read<uint32_t>();
-    const auto minor = identity.Read<uint32_t>();
+    const auto major = identity.Fixed<uint32_t>();
+    const auto minor = identity.Fixed<uint32_t>();
     mapping.device = makedev(major, minor);  // as fstat gives it
-    mapping.inode = identity.Read<uint64_t>();
+    mapping.inode = identity.Fixed<uint64_t>();
   }
-  cursor.Read<uint32_t>();  // prot
-  cursor.Read<uint32_t>();  // flags
-  mapping.path = cursor.ReadPaddedText();
+  cursor.Fixed<uint32_t>();  // prot
+  cursor.Fixed<uint32_t>();  // flags
+  mapping.path = PaddedText(cursor);
   return mapping;
 }
 
-ThreadNamed ParseName(ByteCursor& cursor, uint16_t misc) {
+ThreadNamed ParseName(ByteReader& cursor, uint16_t misc) {
   ThreadNamed named;
-  named.pid = Pid{cursor.Read<int32_t>()};
-  named.tid = Tid{cursor.Read<int32_t>()};
-  named.name = cursor.ReadPaddedText();
+  named.pid = Pid{cursor.Fixed<int32_t>()};
+  named.tid = Tid{cursor.Fixed<int32_t>()};
+  named.name = PaddedText(cursor);
   named.exec = (misc & PERF_RECORD_MISC_COMM_EXEC) != 0;
   return named;
 }
@@ -205,16 +212,16 @@ struct ForkOrExit {
   Tid tid, parent_tid;
 };
 
-ForkOrExit ParseTask(ByteCursor& cursor) {
+ForkOrExit ParseTask(ByteReader& cursor) {
   ForkOrExit task{};
-  task.pid = Pid{cursor.Read<int32_t>()};
-  task.parent_pid = Pid{cursor.Read<int32_t>()};
-  task.tid = Tid{cursor.Read<int32_t>()};
-  task.parent_tid = Tid{cursor.Read<int32_t>()};
+  task.pid = Pid{cursor.Fixed<int32_t>()};
+  task.parent_pid = Pid{cursor.Fixed<int32_t>()};
+  task.tid = Tid{cursor.Fixed<int32_t>()};
+  task.parent_tid = Tid{cursor.Fixed<int32_t>()};
   return task;
 }
 
-ThreadStarted ParseFork(ByteCursor& cursor) {
+ThreadStarted ParseFork(ByteReader& cursor) {
   const ForkOrExit task = ParseTask(cursor);
   return {.pid = task.pid,
           .tid = task.tid,
@@ -222,16 +229,16 @@ ThreadStarted ParseFork(ByteCursor& cursor) {
           .parent_tid = task.parent_tid};
 }
 
-ThreadExited ParseExit(ByteCursor& cursor) {
+ThreadExited ParseExit(ByteReader& cursor) {
   const ForkOrExit task = ParseTask(cursor);
   return {.pid = task.pid, .tid = task.tid};
 }
 
-EventsLost ParseLost(ByteCursor& cursor, uint32_t type) {
+EventsLost ParseLost(ByteReader& cursor, uint32_t type) {
   if (type == PERF_RECORD_LOST) {
-    cursor.Read<uint64_t>();  // id
+    cursor.Fixed<uint64_t>();  // id
   }
-  return {.kind = LossKind::kRingFull, .count = cursor.Read<uint64_t>()};
+  return {.kind = LossKind::kRingFull, .count = cursor.Fixed<uint64_t>()};
 }
 
 using What = decltype(Event::what);
@@ -246,7 +253,7 @@ What ParseSwitch(const Trailer& trailer, uint16_t misc) {
 }
 
 // `body` stands between the header and the trailer.
-std::optional<What> ParseBody(ByteCursor body, const perf_event_header& header,
+std::optional<What> ParseBody(ByteReader body, const perf_event_header& header,
                               const Trailer& trailer) {
   What what;
   switch (header.type) {
@@ -296,14 +303,14 @@ RecordLayout RecordLayout::Of(const perf_event_attr& attr) {
 }
 
 RecordOwner OwnerOf(std::span<const std::byte> record, const RecordLayout& layout) {
-  ByteCursor cursor(record);
-  const auto header = cursor.Read<perf_event_header>();
+  ByteReader cursor(record);
+  const auto header = cursor.Fixed<perf_event_header>();
   switch (header.type) {
     case PERF_RECORD_SAMPLE:
       if ((layout.sample_type & PERF_SAMPLE_IP) != 0) {
-        cursor.Read<uint64_t>();
+        cursor.Fixed<uint64_t>();
       }
-      return {.pid = Pid{cursor.Read<int32_t>()}};
+      return {.pid = Pid{cursor.Fixed<int32_t>()}};
     case PERF_RECORD_FORK: {
       const ForkOrExit task = ParseTask(cursor);
       return {.pid = task.pid, .parent_pid = task.parent_pid};
@@ -311,7 +318,7 @@ RecordOwner OwnerOf(std::span<const std::byte> record, const RecordLayout& layou
     case PERF_RECORD_EXIT:
     case PERF_RECORD_COMM:
     case PERF_RECORD_MMAP2:
-      return {.pid = Pid{cursor.Read<int32_t>()}};
+      return {.pid = Pid{cursor.Fixed<int32_t>()}};
     case PERF_RECORD_SWITCH:
     case PERF_RECORD_SWITCH_CPU_WIDE:
       return {.pid = ReadTrailer(record).pid, .is_switch = true};
@@ -321,20 +328,20 @@ RecordOwner OwnerOf(std::span<const std::byte> record, const RecordLayout& layou
 }
 
 std::optional<Event> ParseRecord(std::span<const std::byte> record, const RecordLayout& layout) {
-  ByteCursor cursor(record);
-  const auto header = cursor.Read<perf_event_header>();
+  ByteReader cursor(record);
+  const auto header = cursor.Fixed<perf_event_header>();
   if (!cursor.ok() || header.size != record.size()) {
     return std::nullopt;
   }
   if (header.type == PERF_RECORD_SAMPLE) {
     return ParseSample(cursor, header.misc, layout);
   }
-  if (cursor.left() < kTrailerSize) {
+  if (cursor.remaining() < kTrailerSize) {
     return std::nullopt;
   }
   const Trailer trailer = ReadTrailer(record);
   std::optional<What> what =
-      ParseBody(ByteCursor(cursor.Take(cursor.left() - kTrailerSize)), header, trailer);
+      ParseBody(ByteReader(cursor.Block(cursor.remaining() - kTrailerSize)), header, trailer);
   if (!what) {
     return std::nullopt;
   }

@@ -4,7 +4,7 @@
 #include <bit>
 #include <limits>
 
-#include "sampler/unwind/byte_cursor.h"
+#include "base/byte_reader.h"
 
 namespace whyslow {
 namespace {
@@ -68,8 +68,8 @@ class Interpreter {
   // Returns false for instructions that make no sense.
   template <class Advance>
   bool Run(std::span<const std::byte> instructions, Advance advance) {
-    ByteCursor cursor(instructions);
-    while (!cursor.done()) {
+    ByteReader cursor(instructions);
+    while (!cursor.at_end()) {
       const uint8_t opcode = cursor.U8();
       const std::optional<uint64_t> step = StepOf(opcode, cursor);
       if (step) {
@@ -89,7 +89,7 @@ class Interpreter {
   }
 
  private:
-  static std::optional<uint64_t> StepOf(uint8_t opcode, ByteCursor& cursor) {
+  static std::optional<uint64_t> StepOf(uint8_t opcode, ByteReader& cursor) {
     if ((opcode & 0xc0) == kAdvanceLoc) {
       return opcode & 0x3f;
     }
@@ -97,7 +97,7 @@ class Interpreter {
       case kAdvanceLoc1:
         return cursor.U8();
       case kAdvanceLoc2:
-        return cursor.Take<uint16_t>();
+        return cursor.Fixed<uint16_t>();
       case kAdvanceLoc4:
         return cursor.U32();
       default:
@@ -105,7 +105,7 @@ class Interpreter {
     }
   }
 
-  bool Execute(uint8_t opcode, ByteCursor& cursor) {
+  bool Execute(uint8_t opcode, ByteReader& cursor) {
     if ((opcode & 0xc0) == kOffset) {
       return SetOffset(opcode & 0x3f, Recovery::kAtCfa,
                        Scaled(static_cast<int64_t>(cursor.Uleb()), common_.data_align));
@@ -145,7 +145,7 @@ class Interpreter {
     }
   }
 
-  bool DefineCfa(uint8_t opcode, ByteCursor& cursor) {
+  bool DefineCfa(uint8_t opcode, ByteReader& cursor) {
     if (opcode == kDefCfaExpression) {
       const std::optional<int32_t> expression =
           interner_.InternExpression(cursor.Block(cursor.Uleb()));
@@ -190,7 +190,7 @@ class Interpreter {
     return narrow.has_value();
   }
 
-  bool SetRegister(uint8_t opcode, ByteCursor& cursor) {
+  bool SetRegister(uint8_t opcode, ByteReader& cursor) {
     const uint64_t number = cursor.Uleb();
     switch (opcode) {
       case kOffsetExtended:

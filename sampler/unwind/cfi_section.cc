@@ -5,8 +5,8 @@
 #include <limits>
 #include <string_view>
 
+#include "base/byte_reader.h"
 #include "sampler/registers.h"
-#include "sampler/unwind/byte_cursor.h"
 
 namespace whyslow {
 namespace {
@@ -55,8 +55,8 @@ class RecordParser {
 
   template <class Visit>
   void ForEach(Visit visit) const {
-    ByteCursor cursor(source_.bytes);
-    while (!cursor.done()) {
+    ByteReader cursor(source_.bytes);
+    while (!cursor.at_end()) {
       const std::optional<Record> record = Next(cursor);
       if (record) {
         visit(*record);
@@ -67,7 +67,7 @@ class RecordParser {
   }
 
   // nullopt: a zero record, or one that makes no sense.
-  std::optional<Record> Next(ByteCursor& cursor) const {
+  std::optional<Record> Next(ByteReader& cursor) const {
     Record record;
     record.start = cursor.position();
     uint64_t length = cursor.U32();
@@ -76,17 +76,17 @@ class RecordParser {
     }
     if (length == 0xffffffff) {
       record.wide = true;
-      length = cursor.Take<uint64_t>();
+      length = cursor.Fixed<uint64_t>();
     }
     record.id_at = cursor.position();
-    ByteCursor body(cursor.Block(length));
+    ByteReader body(cursor.Block(length));
     // .eh_frame keeps a narrow id even after a wide length.
-    record.id = record.wide && !is_eh() ? body.Take<uint64_t>() : body.U32();
+    record.id = record.wide && !is_eh() ? body.Fixed<uint64_t>() : body.U32();
     if (!cursor.ok() || !body.ok()) {
       return std::nullopt;
     }
     record.body_at = record.id_at + body.position();
-    record.body = body.Block(body.left());
+    record.body = body.Block(body.remaining());
     return record;
   }
 
@@ -98,13 +98,13 @@ class RecordParser {
   }
 
   void ParseCommon(const Record& record) {
-    ByteCursor cursor(record.body);
+    ByteReader cursor(record.body);
     CfiCommon common;
     const uint8_t version = cursor.U8();
     if (version != 1 && version != 3 && version != 4) {
       return;
     }
-    const std::string_view augmentation = TakeString(cursor);
+    const std::string_view augmentation = cursor.CString();
     if (version == 4) {
       const uint8_t address_size = cursor.U8();
       const uint8_t segment_size = cursor.U8();
@@ -119,25 +119,14 @@ class RecordParser {
       return;
     }
     common.return_register = static_cast<uint8_t>(return_register);
-    common.instructions = cursor.Block(cursor.left());
+    common.instructions = cursor.Block(cursor.remaining());
     if (cursor.ok()) {
       common_at_.emplace(record.start, static_cast<uint32_t>(records_.commons.size()));
       records_.commons.push_back(common);
     }
   }
 
-  static std::string_view TakeString(ByteCursor& cursor) {
-    const size_t left = cursor.left();
-    const std::span<const std::byte> rest = ByteCursor(cursor).Block(left);
-    size_t size = 0;
-    while (size < left && rest[size] != std::byte{0}) {
-      ++size;
-    }
-    cursor.Skip(size + 1);
-    return {reinterpret_cast<const char*>(rest.data()), size};
-  }
-
-  bool ParseAugmentation(std::string_view augmentation, ByteCursor& cursor,
+  bool ParseAugmentation(std::string_view augmentation, ByteReader& cursor,
                          CfiCommon& common) const {
     if (augmentation.empty()) {
       return true;
@@ -146,7 +135,7 @@ class RecordParser {
       return false;  // nobody has written anything else this century
     }
     common.has_augmentation_size = true;
-    ByteCursor data(cursor.Block(cursor.Uleb()));
+    ByteReader data(cursor.Block(cursor.Uleb()));
     for (const char what : augmentation.substr(1)) {
       switch (what) {
         case 'L':  // how the language-specific data is pointed to; not needed
@@ -180,7 +169,7 @@ class RecordParser {
       return;
     }
     const CfiCommon& common = records_.commons[found->second];
-    ByteCursor cursor(record.body);
+    ByteReader cursor(record.body);
     const ElfAddress here = source_.address + record.body_at;
     const std::optional<uint64_t> start =
         ReadEncodedPointer(cursor, common.pointer_encoding, here, source_.data_base);
@@ -196,7 +185,7 @@ class RecordParser {
                                   .size = *size,
                                   .common = found->second,
                                   .instructions_at = record.body_at + cursor.position(),
-                                  .instructions_size = cursor.left()});
+                                  .instructions_size = cursor.remaining()});
   }
 
   const CfiSource& source_;
@@ -204,25 +193,25 @@ class RecordParser {
   absl::flat_hash_map<uint64_t, uint32_t> common_at_;
 };
 
-std::optional<uint64_t> ReadForm(ByteCursor& cursor, uint8_t form) {
+std::optional<uint64_t> ReadForm(ByteReader& cursor, uint8_t form) {
   switch (form) {
     case 0x00:  // absptr
     case 0x04:  // udata8
     case 0x08:  // signed, of pointer size
     case 0x0c:  // sdata8
-      return cursor.Take<uint64_t>();
+      return cursor.Fixed<uint64_t>();
     case 0x01:
       return cursor.Uleb();
     case 0x02:
-      return cursor.Take<uint16_t>();
+      return cursor.Fixed<uint16_t>();
     case 0x03:
-      return cursor.Take<uint32_t>();
+      return cursor.Fixed<uint32_t>();
     case 0x09:
       return static_cast<uint64_t>(cursor.Sleb());
     case 0x0a:
-      return static_cast<uint64_t>(int64_t{cursor.Take<int16_t>()});
+      return static_cast<uint64_t>(int64_t{cursor.Fixed<int16_t>()});
     case 0x0b:
-      return static_cast<uint64_t>(int64_t{cursor.Take<int32_t>()});
+      return static_cast<uint64_t>(int64_t{cursor.Fixed<int32_t>()});
     default:
       return std::nullopt;
   }
@@ -230,7 +219,7 @@ std::optional<uint64_t> ReadForm(ByteCursor& cursor, uint8_t form) {
 
 }  // namespace
 
-std::optional<uint64_t> ReadEncodedPointer(ByteCursor& cursor, uint8_t encoding,
+std::optional<uint64_t> ReadEncodedPointer(ByteReader& cursor, uint8_t encoding,
                                            ElfAddress cursor_start,
                                            std::optional<ElfAddress> data_base) {
   if (encoding == kOmit) {

@@ -56,8 +56,8 @@ struct CfiRecords {
 CfiRecords ParseCfi(const CfiSource& source);
 
 // A pointer of the DW_EH_PE kind. nullopt: omitted, indirect, or a base that we do not have.
-class ByteCursor;
-std::optional<uint64_t> ReadEncodedPointer(ByteCursor& cursor, uint8_t encoding,
+class ByteReader;
+std::optional<uint64_t> ReadEncodedPointer(ByteReader& cursor, uint8_t encoding,
                                            ElfAddress cursor_start,
                                            std::optional<ElfAddress> data_base);
 

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <utility>
 
-#include "sampler/unwind/byte_cursor.h"
+#include "base/byte_reader.h"
 #include "sampler/unwind/rule_interner.h"
 
 namespace whyslow {
@@ -67,7 +67,7 @@ std::optional<LoadedSection> LoadByProgramHeader(const ElfFile& elf) {
   if (!header.ok()) {
     return std::nullopt;
   }
-  ByteCursor cursor(std::as_bytes(std::span(header->data(), header->size())));
+  ByteReader cursor(std::as_bytes(std::span(header->data(), header->size())));
   const uint8_t version = cursor.U8();
   const uint8_t encoding = cursor.U8();
   cursor.Skip(2);  // how the index is encoded

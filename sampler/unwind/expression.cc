@@ -2,7 +2,7 @@
 
 #include <array>
 
-#include "sampler/unwind/byte_cursor.h"
+#include "base/byte_reader.h"
 
 namespace whyslow {
 namespace {
@@ -74,7 +74,7 @@ class Evaluator {
     if (input_.initial) {
       Push(*input_.initial);
     }
-    for (int step = 0; !cursor_.done(); ++step) {
+    for (int step = 0; !cursor_.at_end(); ++step) {
       if (step == kMaxSteps) {
         Fail(ExpressionFailure::kMalformed);
       } else {
@@ -166,7 +166,7 @@ class Evaluator {
   void ExecuteOther(uint8_t operation) {
     switch (operation) {
       case kAddr:
-        Push(cursor_.Take<uint64_t>() + input_.load_bias);
+        Push(cursor_.Fixed<uint64_t>() + input_.load_bias);
         break;
       case kDeref:
         Dereference(sizeof(uint64_t));
@@ -178,14 +178,14 @@ class Evaluator {
         PushRegister(cursor_.Uleb());
         break;
       case kBra: {
-        const int16_t distance = cursor_.Take<int16_t>();
+        const int16_t distance = cursor_.Fixed<int16_t>();
         if (Pop() != 0) {
           cursor_.Move(distance);
         }
         break;
       }
       case kSkip:
-        cursor_.Move(cursor_.Take<int16_t>());
+        cursor_.Move(cursor_.Fixed<int16_t>());
         break;
       case kNop:
         break;
@@ -199,18 +199,18 @@ class Evaluator {
       case kConst1u:
         return Push(cursor_.U8());
       case kConst1s:
-        return Push(Unsigned(cursor_.Take<int8_t>()));
+        return Push(Unsigned(cursor_.Fixed<int8_t>()));
       case kConst2u:
-        return Push(cursor_.Take<uint16_t>());
+        return Push(cursor_.Fixed<uint16_t>());
       case kConst2s:
-        return Push(Unsigned(cursor_.Take<int16_t>()));
+        return Push(Unsigned(cursor_.Fixed<int16_t>()));
       case kConst4u:
         return Push(cursor_.U32());
       case kConst4s:
-        return Push(Unsigned(cursor_.Take<int32_t>()));
+        return Push(Unsigned(cursor_.Fixed<int32_t>()));
       case kConst8u:
       case kConst8s:
-        return Push(cursor_.Take<uint64_t>());
+        return Push(cursor_.Fixed<uint64_t>());
       case kConstu:
         return Push(cursor_.Uleb());
       default:
@@ -310,7 +310,7 @@ class Evaluator {
     }
   }
 
-  ByteCursor cursor_;
+  ByteReader cursor_;
   const ExpressionInput& input_;
   std::array<uint64_t, kMaxDepth> stack_;
   size_t depth_ = 0;

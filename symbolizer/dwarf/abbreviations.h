@@ -8,7 +8,7 @@
 #include <span>
 #include <vector>
 
-#include "symbolizer/dwarf/byte_reader.h"
+#include "base/byte_reader.h"
 
 namespace whyslow {
 

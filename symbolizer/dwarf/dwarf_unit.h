@@ -7,8 +7,8 @@
 #include <optional>
 #include <string_view>
 
+#include "base/byte_reader.h"
 #include "symbolizer/dwarf/abbreviations.h"
-#include "symbolizer/dwarf/byte_reader.h"
 #include "symbolizer/dwarf/dwarf_sections.h"
 
 namespace whyslow {

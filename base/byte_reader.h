@@ -48,6 +48,22 @@ class ByteReader {
     }
   }
 
+  // Forwards or backwards.
+  void Move(int64_t distance) {
+    if (distance < begin_ - cursor_ || distance > end_ - cursor_) {
+      Fail();
+    } else {
+      cursor_ += distance;
+    }
+  }
+
+  // The next `size` bytes; empty when there are not as many.
+  std::span<const std::byte> Block(uint64_t size) {
+    const auto* block = reinterpret_cast<const std::byte*>(cursor_);
+    Skip(size);
+    return failed_ ? std::span<const std::byte>() : std::span(block, static_cast<size_t>(size));
+  }
+
   // From now on the bytes end here (`position` counts from the beginning of all).
   void EndAt(uint64_t position) {
     if (position < this->position() || position > static_cast<uint64_t>(end_ - begin_)) {
