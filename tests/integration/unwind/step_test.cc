@@ -76,15 +76,15 @@ INSTANTIATE_TEST_SUITE_P(
                       Variant{"gcc_O0", 0.999}),
     [](const auto& test) { return test.param.name; });
 
-INSTANTIATE_TEST_SUITE_P(
-    WithoutCfi, StepTest,
-    ::testing::Values(Variant{"gcc_frame_pointers"}, Variant{"clang_frame_pointers"},
-                      // Lost: callers of a frame that is realigned.
-                      Variant{"gcc_nothing"}, Variant{"clang_nothing"},
-                      // Lost: exit(), which has no return to read on to. It is a large part
-                      // of so short a program.
-                      Variant{"musl", 0.94, 0.65}, Variant{"musl_static", 0.98, 0.97}),
-    [](const auto& test) { return test.param.name; });
+INSTANTIATE_TEST_SUITE_P(WithoutCfi, StepTest,
+                         ::testing::Values(Variant{"gcc_frame_pointers"},
+                                           Variant{"clang_frame_pointers"}, Variant{"gcc_nothing"},
+                                           Variant{"clang_nothing"},
+                                           // Lost: exit(), which has no return to read on to. It is
+                                           // a large part of so short a program.
+                                           Variant{"musl", 0.94, 0.65},
+                                           Variant{"musl_static", 0.98, 0.97}),
+                         [](const auto& test) { return test.param.name; });
 
 }  // namespace
 }  // namespace whyslow::testing
