@@ -1,6 +1,13 @@
+#include <absl/strings/ascii.h>
+#include <absl/strings/str_cat.h>
 #include <absl/strings/str_format.h>
+#include <absl/strings/str_join.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <utility>
+
+#include "base/file_io.h"
 #include "base/status.h"
 #include "cli/commands.h"
 #include "cli/recording.h"
@@ -14,6 +21,22 @@ std::string TargetText(const std::vector<Pid>& pids) {
     text += absl::StrFormat(" %d", Number(pid));
   }
   return text;
+}
+
+// The same with the programs' names: "redis-server (process 1234)".
+std::string NamedTargetText(const std::vector<Pid>& pids) {
+  std::vector<std::string> names;
+  for (const Pid pid : pids) {
+    absl::StatusOr<std::string> name = ReadFile(absl::StrFormat("/proc/%d/comm", Number(pid)));
+    if (!name.ok()) {
+      continue;  // it ends just now; the capture will say so
+    }
+    absl::StripTrailingAsciiWhitespace(&*name);
+    if (std::ranges::find(names, *name) == names.end()) {
+      names.push_back(*std::move(name));
+    }
+  }
+  return absl::StrCat(absl::StrJoin(names, ", "), " (", TargetText(pids), ")");
 }
 
 bool HasThread(Pid pid, Tid tid) {
@@ -51,7 +74,7 @@ void TellNotes(const Options& options, const CaptureSession& session, const Cons
 ExitCode Record(const Options& options, const WritePlan& plan, SignalWatcher& signals,
                 const Console& console) {
   SessionOptions target = options.capture;
-  target.comments = HeadComments(options, TargetText(target.pids));
+  target.comments = HeadComments(options, NamedTargetText(target.pids));
   signals.RemoveWhenGivenUp(target.record_path);
   absl::StatusOr<std::unique_ptr<CaptureSession>> session = StartSession(target);
   if (!session.ok()) {

@@ -71,7 +71,7 @@ class RunRecording {
   int Record() {
     SessionOptions target = options_.capture;
     target.pids = {child_->pid()};
-    target.comments = HeadComments(options_, "command " + options_.child_command.front());
+    target.comments = HeadComments(options_, options_.child_command.front());
     signals_->RemoveWhenGivenUp(target.record_path);
     absl::StatusOr<std::unique_ptr<CaptureSession>> session = StartSession(target);
     if (!session.ok()) {

@@ -229,8 +229,9 @@ class Outputs(CliTest):
     def test_the_profile_says_how_it_was_made(self):
         self.attach("-o", "a.pb.gz")
         content = gzip.decompress((self.folder / "a.pb.gz").read_bytes())
-        for text in (b"whyslow 0.", b"command: whyslow attach --pid", b"target: process", b"frequency: 99 Hz", b"mode: cpu",
-                     b"samples: 3, lost: 0, truncated: 1"):
+        own_name = pathlib.Path("/proc/self/comm").read_bytes().strip()
+        for text in (b"whyslow 0.", b"command: whyslow attach --pid", b"target: " + own_name + b" (process ",
+                     b"frequency: 99 Hz", b"mode: cpu", b"samples: 3, lost: 0, truncated: 1"):
             self.assertIn(text, content)
 
     def test_a_missing_folder_is_told_before_recording(self):
