@@ -36,6 +36,23 @@ bool MayStartFunction(const UnwindRule& rule, Architecture architecture) {
                                         rule.cfa_offset == (is_x86 ? 8 : 0));
 }
 
+// Where clone's system call returns, once to the caller and once in the new thread, CFI cannot
+// speak for both. It is silent up to the code of the new thread alone, which says that nothing
+// called it.
+bool LeadsToRoot(const CfiTable& table, ElfAddress after_system_call) {
+  constexpr uint64_t kNear = 32;  // bytes
+  for (uint64_t distance = 1; distance < kNear; ++distance) {
+    const UnwindRule& rule = table.Find(after_system_call + distance);
+    if (rule.return_address.how == Recovery::kUndefined) {
+      return true;
+    }
+    if (rule.cfa != CfaKind::kNone) {
+      return false;
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 CodeRules::CodeRules(Architecture architecture, UnwindMode mode)
@@ -168,6 +185,11 @@ CodeRule CodeRules::Make(RuntimeAddress pc, bool is_exact, const AddressSpace& s
   if (elf != nullptr && mapping->ToElf(lookup) - elf->entry() < kEntryBytes) {
     result.end = StackEnd::kRoot;
     return result;
+  }
+  if (is_exact && table != nullptr && rule.cfa == CfaKind::kNone &&
+      FollowsSystemCall(CodeWindow::Read(pc, mapping, memory), architecture_) &&
+      LeadsToRoot(*table, mapping->ToElf(pc))) {
+    result.end = StackEnd::kRoot;
   }
   return WithoutCfi(result, pc, is_exact, mapping, memory);
 }

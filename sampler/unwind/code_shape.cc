@@ -213,6 +213,10 @@ std::optional<Shape> ShapeOfLeaf(const CodeWindow& code, Architecture architectu
   return architecture == Architecture::kX86_64 ? X86LeafShape(code) : Arm64LeafShape(code);
 }
 
+bool FollowsSystemCall(const CodeWindow& code, Architecture architecture) {
+  return architecture == Architecture::kArm64 ? code.Word(-4) == kArmSvc : code.Has(-2, 0x0f, 0x05);
+}
+
 bool FollowsCall(const CodeWindow& code, Architecture architecture) {
   if (code.empty()) {
     return true;

@@ -31,6 +31,9 @@ bool IsSignalTrampoline(const CodeWindow& code, Architecture architecture);
 // is seen, which in code with frame pointers means that the frame is set up.
 std::optional<Shape> ShapeOfLeaf(const CodeWindow& code, Architecture architecture);
 
+// The instruction before the address is a system call.
+bool FollowsSystemCall(const CodeWindow& code, Architecture architecture);
+
 // The instruction before the address is a call. True when the code is not known.
 bool FollowsCall(const CodeWindow& code, Architecture architecture);
 
