@@ -112,6 +112,11 @@ ExitCode RunAttach(const Options& options, const Console& console) {
     return console.Fail(outputs.status(), About::kUsage);
   }
   plan.outputs = *std::move(outputs);
+  absl::StatusOr<std::shared_ptr<Debuginfod>> debuginfod = LoadDebuginfod(options);
+  if (!debuginfod.ok()) {
+    return console.Fail(debuginfod.status(), About::kUsage);
+  }
+  plan.debuginfod = *std::move(debuginfod);
   if (const absl::Status status = CheckTargets(options.capture); !status.ok()) {
     return console.Fail(status, About::kTarget);
   }

@@ -47,6 +47,6 @@ absl::StatusOr<std::unique_ptr<CaptureSession>> StartSession(const SessionOption
 absl::StatusOr<CaptureResult> ReplayRecording(const std::string& path, UnwindMode unwind);
 
 // Gives the captured addresses their names.
-SymbolizeReport AddNames(CaptureResult& result);
+SymbolizeReport AddNames(CaptureResult& result, const SymbolizeOptions& options);
 
 }  // namespace whyslow

@@ -92,6 +92,10 @@ absl::Status SetBpf(const std::string& text, Options& options) {
                options.capture.sampler.bpf);
 }
 
+absl::Status SetDebuginfod(const std::string& text, Options& options) {
+  return Store(ParseYesNo(text), options.use_debuginfod);
+}
+
 absl::Status SetColor(const std::string& text, Options& options) {
   return Store(ParseChoice<ColorChoice>(text, {{"auto", ColorChoice::kAuto},
                                                {"always", ColorChoice::kAlways},
@@ -156,12 +160,16 @@ constexpr Flag kCaptureFlags[] = {
      "Filter samples by process in the kernel with a BPF program; without "
      "it whyslow filters them itself (default: auto)",
      SetBpf},
+    {"--debuginfod", "yes|no", "Ask the servers in DEBUGINFOD_URLS for debug files (default: no)",
+     SetDebuginfod},
     {"--record", "FILE", "Also keep the raw events, for `whyslow replay`",
      [](Text text, Options& o) { return StoreText(text, o.capture.record_path); }},
 };
 
 constexpr Flag kReplayFlags[] = {
     {"--unwind", "auto|dwarf|fp", "How native stacks are walked (default: auto)", SetUnwind},
+    {"--debuginfod", "yes|no", "Ask the servers in DEBUGINFOD_URLS for debug files (default: no)",
+     SetDebuginfod},
 };
 
 constexpr Flag kRunFlags[] = {

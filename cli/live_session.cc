@@ -95,14 +95,14 @@ absl::StatusOr<CaptureResult> ReplayRecording(const std::string& path, UnwindMod
   return result;
 }
 
-SymbolizeReport AddNames(CaptureResult& result) {
+SymbolizeReport AddNames(CaptureResult& result, const SymbolizeOptions& options) {
   std::vector<SymbolSource> sources;
   for (ModuleNames& names : result.names) {
     sources.push_back({.module = names.module,
                        .file = std::move(names.file),
                        .jit_map = std::move(names.jit_map)});
   }
-  return Symbolize(result.profile, sources, SymbolizeOptions());
+  return Symbolize(result.profile, sources, options);
 }
 
 }  // namespace whyslow

@@ -41,6 +41,7 @@ struct Options {
   SessionOptions capture;
   std::optional<Nanoseconds> duration;
   bool mode_was_given = false;
+  bool use_debuginfod = false;
   std::vector<std::string> child_command;  // run
   bool propagate_status = false;           // run
 

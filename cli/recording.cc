@@ -4,7 +4,10 @@
 #include <time.h>
 
 #include <algorithm>
+#include <chrono>
+#include <utility>
 
+#include "base/status.h"
 #include "cli/progress.h"
 #include "cli/table.h"
 
@@ -61,6 +64,34 @@ void TellDetails(const CaptureResult& result, const SymbolizeReport& names,
   for (const auto& [reason, count] : audit.truncated) {
     console.Detail(absl::StrFormat("truncated, %s: %d", reason, count));
   }
+}
+
+SymbolizeReport NameAddresses(CaptureResult& result, Debuginfod* debuginfod,
+                              const Console& console) {
+  SymbolizeOptions options;
+  options.debuginfod = debuginfod;
+  if (debuginfod == nullptr) {
+    return AddNames(result, options);
+  }
+  ProgressLine progress(console);
+  debuginfod->set_progress([&](std::string_view build_id, int64_t got, int64_t total) {
+    progress.Show(absl::StrFormat(
+        "debuginfod %s: %s", build_id.substr(0, 12),
+        total > 0 ? absl::StrFormat("%d of %d KiB", got / 1024, total / 1024) : "waiting"));
+  });
+  const SymbolizeReport names = AddNames(result, options);
+  progress.Clear();
+  const DebuginfodReport report = debuginfod->report();
+  console.Detail(absl::StrFormat("debuginfod: %d files found, %d not known there, %d failed",
+                                 report.found, report.unknown, report.failed));
+  if (report.failed > 0) {
+    console.Note(
+        absl::StrFormat("debuginfod: no answer for %d of %d files (%s: %s); their functions "
+                        "may be missing or without lines",
+                        report.failed, report.found + report.unknown + report.failed,
+                        report.failed_build_id, report.failed_reason));
+  }
+  return names;
 }
 
 // Nothing that was asked for could be written: the recording is worth more than its place.
@@ -138,9 +169,22 @@ double UnresolvedShare(const Profile& profile) {
   return frames == 0 ? 0 : unresolved / frames;
 }
 
+absl::StatusOr<std::shared_ptr<Debuginfod>> LoadDebuginfod(const Options& options) {
+  constexpr Nanoseconds kLimit = std::chrono::seconds(60);
+  if (!options.use_debuginfod) {
+    return nullptr;
+  }
+  absl::StatusOr<std::unique_ptr<Debuginfod>> loaded = Debuginfod::Load(kLimit);
+  if (!loaded.ok()) {
+    return MakeStatus(loaded.status().code(),
+                      "--debuginfod yes: " + std::string(loaded.status().message()));
+  }
+  return *std::move(loaded);
+}
+
 ExitCode FinishRecording(CaptureResult result, const WritePlan& plan, SignalWatcher& signals,
                          const Console& console) {
-  const SymbolizeReport names = AddNames(result);
+  const SymbolizeReport names = NameAddresses(result, plan.debuginfod.get(), console);
   AddAuditComments(result);
   TellDetails(result, names, console);
   WriteResult files;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "cli/options.h"
 #include "cli/output_files.h"
 #include "cli/signals.h"
+#include "symbolizer/debuginfod.h"
 
 namespace whyslow {
 
@@ -39,11 +41,15 @@ std::string SummaryLine(const Summary& summary);
 // The share of a profile's samples that have a frame of native code without a name.
 double UnresolvedShare(const Profile& profile);
 
+// Null unless the options ask for it. The status is wrong usage: no servers named, no library.
+absl::StatusOr<std::shared_ptr<Debuginfod>> LoadDebuginfod(const Options& options);
+
 struct WritePlan {
   std::vector<OutputFile> outputs;
   ExportOptions shape;
   std::string base_name;  // for the profile that is saved when no output can be written
   std::string child;      // see Summary
+  std::shared_ptr<Debuginfod> debuginfod;
 };
 
 // Names, comments, files, summary. The result is kDone when every output was written.

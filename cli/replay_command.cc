@@ -12,6 +12,11 @@ ExitCode RunReplay(const Options& options, const Console& console) {
     return console.Fail(outputs.status(), About::kUsage);
   }
   plan.outputs = *std::move(outputs);
+  absl::StatusOr<std::shared_ptr<Debuginfod>> debuginfod = LoadDebuginfod(options);
+  if (!debuginfod.ok()) {
+    return console.Fail(debuginfod.status(), About::kUsage);
+  }
+  plan.debuginfod = *std::move(debuginfod);
   if (const absl::Status status = CheckAllWritable(plan.outputs, ""); !status.ok()) {
     return console.Fail(status, About::kFile);
   }

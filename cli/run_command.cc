@@ -43,6 +43,11 @@ class RunRecording {
     if (const auto outputs = ResolveOutputs(options_.output, ""); !outputs.ok()) {
       return Fail(outputs.status(), About::kUsage);
     }
+    absl::StatusOr<std::shared_ptr<Debuginfod>> debuginfod = LoadDebuginfod(options_);
+    if (!debuginfod.ok()) {
+      return Fail(debuginfod.status(), About::kUsage);
+    }
+    plan_.debuginfod = *std::move(debuginfod);
     absl::StatusOr<std::unique_ptr<ChildProcess>> child =
         ChildProcess::Prepare(options_.child_command);
     if (!child.ok()) {

@@ -2,6 +2,7 @@
 
 #include <absl/container/flat_hash_map.h>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <span>
@@ -9,9 +10,11 @@
 
 #include "base/file_io.h"
 #include "symbolizer/debug_file_finder.h"
+#include "symbolizer/debuginfod.h"
 #include "symbolizer/demangle.h"
 #include "symbolizer/dwarf/dwarf_file.h"
 #include "symbolizer/elf_symbols.h"
+#include "symbolizer/go_functions.h"
 #include "symbolizer/jit_map.h"
 #include "symbolizer/kernel_symbols.h"
 #include "symbolizer/mini_debug_info.h"
@@ -59,6 +62,9 @@ ModuleFiles FindFiles(const ModuleFileRef& file, std::string_view path, std::str
     if (!files.debug && files.own != nullptr) {
       files.debug = FindByDebugLink(*files.own, path, options.debug_folders);
     }
+    if (!files.debug && options.debuginfod != nullptr) {
+      files.debug = options.debuginfod->Find(own_knows ? files.own->build_id() : build_id);
+    }
   }
   if (files.own != nullptr && files.own->FindSection(".symtab") == nullptr && !files.debug) {
     files.mini = ReadMiniDebugInfo(*files.own);
@@ -105,6 +111,14 @@ class FileNamer {
     const auto [row, is_new] = by_symbol_.try_emplace(symbol, kNoRow);
     if (is_new) {
       row->second = Add(FromSymbol(symbol));
+    }
+    return row->second;
+  }
+
+  uint32_t ByGo(const GoHit& hit) {
+    const auto [row, is_new] = by_go_.try_emplace({hit.name, hit.file}, kNoRow);
+    if (is_new) {
+      row->second = Add({.name = hit.name, .file = hit.file, .start_line = hit.start_line});
     }
     return row->second;
   }
@@ -167,7 +181,17 @@ class FileNamer {
   ModuleNames& names_;
   absl::flat_hash_map<FrameKey, uint32_t> by_frame_;
   absl::flat_hash_map<std::string, uint32_t> by_symbol_;
+  absl::flat_hash_map<std::pair<std::string, std::string>, uint32_t> by_go_;
 };
+
+// Go's table is of use where DWARF says nothing.
+std::vector<GoHit> FindMissingGoFunctions(const ModuleFiles& files,
+                                          std::span<const uint64_t> wanted,
+                                          const std::vector<std::vector<DwarfFrame>>& frames) {
+  const bool is_wanted = std::ranges::any_of(frames, &std::vector<DwarfFrame>::empty);
+  return is_wanted && files.own != nullptr ? FindGoFunctions(*files.own, wanted)
+                                           : std::vector<GoHit>(wanted.size());
+}
 
 }  // namespace
 
@@ -191,8 +215,13 @@ ModuleNames NameFileAddresses(const ModuleFileRef& file, std::string_view path,
   if (files.own != nullptr) {
     FindPltNames(*files.own, wanted, stubs);
   }
+  const std::vector<GoHit> go = FindMissingGoFunctions(files, wanted, frames);
   FileNamer namer(dwarf.get(), names);
   for (size_t i = 0; i < wanted.size(); ++i) {
+    if (frames[i].empty() && !go[i].name.empty()) {
+      names.lines[i].push_back({namer.ByGo(go[i]), go[i].line});
+      continue;
+    }
     names.lines[i] = namer.Lines(frames[i], symbols[i]);
     if (names.lines[i].empty() && !stubs[i].empty()) {
       names.lines[i].push_back({namer.BySymbol(stubs[i])});

@@ -21,10 +21,13 @@ struct SymbolSource {
   std::string jit_map;  // kJit: content of /tmp/perf-PID.map; empty when there is none
 };
 
+class Debuginfod;
+
 struct SymbolizeOptions {
   // Folders that hold .build-id/xx/yyyy.debug and mirrors of the file tree.
   std::vector<std::string> debug_folders{"/usr/lib/debug"};
   std::string kallsyms_path = "/proc/kallsyms";
+  Debuginfod* debuginfod = nullptr;  // asked where no folder has a file; null: nobody is
   unsigned threads = 2;
 };
 

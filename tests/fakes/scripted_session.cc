@@ -83,7 +83,7 @@ absl::StatusOr<CaptureResult> ReplayRecording(const std::string& /*path*/, Unwin
   return ScriptedSession(SessionOptions()).Stop();
 }
 
-SymbolizeReport AddNames(CaptureResult& /*result*/) {
+SymbolizeReport AddNames(CaptureResult& /*result*/, const SymbolizeOptions& /*options*/) {
   if (ScriptSays("slow-names")) {
     std::this_thread::sleep_for(std::chrono::minutes(1));
   }

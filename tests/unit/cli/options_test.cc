@@ -160,8 +160,8 @@ TEST_P(LaterOption, IsRefusedAndNotSilentlyTaken) {
 }
 INSTANTIATE_TEST_SUITE_P(Options, LaterOption,
                          ::testing::Values("--python=yes", "--requests=full", "--sql-text=none",
-                                           "--cgroup=/x", "--name=x", "--debuginfod=yes",
-                                           "--leaf=sql", "--python-internals=yes"));
+                                           "--cgroup=/x", "--name=x", "--leaf=sql",
+                                           "--python-internals=yes"));
 
 TEST(Options, DurationsAreReadWithAndWithoutUnits) {
   EXPECT_EQ(Attach({"-d", "10s"}).duration, std::chrono::seconds(10));
