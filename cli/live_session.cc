@@ -100,7 +100,8 @@ SymbolizeReport AddNames(CaptureResult& result, const SymbolizeOptions& options)
   for (ModuleNames& names : result.names) {
     sources.push_back({.module = names.module,
                        .file = std::move(names.file),
-                       .jit_map = std::move(names.jit_map)});
+                       .jit_map = std::move(names.jit_map),
+                       .jit_dump = std::move(names.jit_dump)});
   }
   return Symbolize(result.profile, sources, options);
 }

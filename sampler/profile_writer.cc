@@ -4,12 +4,8 @@
 
 #include <array>
 
-#include "base/file_io.h"
-
 namespace whyslow {
 namespace {
-
-constexpr size_t kMaxJitMap = size_t{256} << 20;
 
 struct SegmentRange {
   uint64_t address = 0;
@@ -30,25 +26,6 @@ SegmentRange SegmentAt(const ElfFile* elf, ElfAddress address) {
     }
   }
   return {};
-}
-
-UniqueFd OpenJitMap(Pid pid) {
-  // The target names the file by the number that it has itself, in its own mount namespace.
-  const std::string root = absl::StrFormat("/proc/%d/root/tmp/perf-", Number(pid));
-  const absl::StatusOr<std::string> status =
-      ReadFile(absl::StrFormat("/proc/%d/status", Number(pid)));
-  int own_number = Number(pid);
-  if (status.ok()) {
-    const size_t line = status->find("\nNSpid:");
-    if (line != std::string::npos) {
-      const size_t end = status->find('\n', line + 1);
-      const size_t last_tab = status->rfind('\t', end);
-      own_number = std::atoi(status->c_str() + last_tab + 1);
-    }
-  }
-  absl::StatusOr<UniqueFd> fd =
-      OpenReadOnly(root + std::to_string(own_number) + ".map", /*regular_only=*/true);
-  return fd.ok() ? *std::move(fd) : UniqueFd();
 }
 
 }  // namespace
@@ -104,11 +81,7 @@ ModuleIndex ProfileWriter::JitModule(Process& process) {
     row->second = builder_.AddModule(
         {.kind = ModuleKind::kJit, .path = builder_.AddString(path), .memory_limit = ~uint64_t{0}});
   }
-  if (!jit_maps_.contains(row->second)) {
-    if (UniqueFd fd = OpenJitMap(process.pid)) {
-      jit_maps_[row->second] = std::move(fd);
-    }
-  }
+  jit_files_.try_emplace(row->second, process.pid).first->second.Look();
   return row->second;
 }
 
@@ -149,11 +122,10 @@ void ProfileWriter::AddCpuRow(const CpuTimeRow& row) {
 std::vector<ModuleNames> ProfileWriter::TakeModuleNames() {
   std::vector<ModuleNames> names;
   for (auto& [module, file] : files_) {
-    names.push_back({module, file, {}});
+    names.push_back({module, file, {}, {}});
   }
-  for (auto& [module, fd] : jit_maps_) {
-    absl::StatusOr<std::string> content = ReadFd(fd.get(), "perf map", kMaxJitMap);
-    names.push_back({module, nullptr, content.ok() ? *std::move(content) : std::string()});
+  for (auto& [module, files] : jit_files_) {
+    names.push_back({module, nullptr, files.ReadMap(), files.ReadDump()});
   }
   return names;
 }

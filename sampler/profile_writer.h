@@ -13,6 +13,7 @@
 #include "profile/profile_builder.h"
 #include "sampler/cpu_time.h"
 #include "sampler/event.h"
+#include "sampler/jit_files.h"
 #include "sampler/target/address_space.h"
 #include "sampler/target/process_table.h"
 
@@ -21,8 +22,9 @@ namespace whyslow {
 // Where the names of one module row come from, for the symbolizer.
 struct ModuleNames {
   ModuleIndex module;
-  ModuleFileRef file;   // files and the vdso
-  std::string jit_map;  // generated code: the process's perf map
+  ModuleFileRef file;    // files and the vdso
+  std::string jit_map;   // generated code: the process's perf map
+  std::string jit_dump;  // generated code: the process's jitdump
 };
 
 // Used by one thread, the worker.
@@ -61,7 +63,7 @@ class ProfileWriter {
   absl::flat_hash_map<std::pair<const ModuleFile*, uint64_t>, ModuleIndex> file_modules_;
   std::map<ModuleIndex, ModuleFileRef> files_;
   absl::flat_hash_map<Pid, ModuleIndex> jit_modules_;
-  std::map<ModuleIndex, UniqueFd> jit_maps_;
+  std::map<ModuleIndex, JitFiles> jit_files_;
 };
 
 }  // namespace whyslow

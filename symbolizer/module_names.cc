@@ -3,6 +3,7 @@
 #include <absl/container/flat_hash_map.h>
 
 #include <algorithm>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <span>
@@ -15,6 +16,7 @@
 #include "symbolizer/dwarf/dwarf_file.h"
 #include "symbolizer/elf_symbols.h"
 #include "symbolizer/go_functions.h"
+#include "symbolizer/jit_dump.h"
 #include "symbolizer/jit_map.h"
 #include "symbolizer/kernel_symbols.h"
 #include "symbolizer/mini_debug_info.h"
@@ -257,22 +259,26 @@ ModuleNames NameKernelAddresses(const std::vector<uint64_t>& wanted,
   return names;
 }
 
-ModuleNames NameJitAddresses(std::string_view map, const std::vector<uint64_t>& wanted) {
+ModuleNames NameJitAddresses(std::string_view map, std::string_view dump,
+                             const std::vector<uint64_t>& wanted) {
   ModuleNames names;
   names.lines.resize(wanted.size());
-  std::vector<std::string> found(wanted.size());
-  FindJitNames(map, wanted, found);
-  absl::flat_hash_map<std::string, uint32_t> rows;
+  std::vector<JitCode> code = ReadJitMap(map);
+  // The dump has lines, so it counts as the later one.
+  std::ranges::move(ReadJitDump(std::as_bytes(std::span(dump.data(), dump.size()))),
+                    std::back_inserter(code));
+  const std::vector<JitHit> found = FindJitCode(code, wanted);
+  absl::flat_hash_map<std::pair<std::string, std::string>, uint32_t> rows;
   for (size_t i = 0; i < wanted.size(); ++i) {
-    if (found[i].empty()) {
+    if (found[i].name.empty()) {
       continue;
     }
-    const auto [row, is_new] =
-        rows.try_emplace(found[i], static_cast<uint32_t>(names.functions.size()));
+    const auto [row, is_new] = rows.try_emplace({found[i].name, found[i].file},
+                                                static_cast<uint32_t>(names.functions.size()));
     if (is_new) {
-      names.functions.push_back({.name = found[i]});
+      names.functions.push_back({.name = found[i].name, .file = found[i].file});
     }
-    names.lines[i].push_back({row->second});
+    names.lines[i].push_back({row->second, found[i].line});
   }
   return names;
 }

@@ -38,6 +38,7 @@ ModuleNames NameFileAddresses(const ModuleFileRef& file, std::string_view path,
                               const SymbolizeOptions& options);
 ModuleNames NameKernelAddresses(const std::vector<uint64_t>& wanted,
                                 const SymbolizeOptions& options);
-ModuleNames NameJitAddresses(std::string_view map, const std::vector<uint64_t>& wanted);
+ModuleNames NameJitAddresses(std::string_view map, std::string_view dump,
+                             const std::vector<uint64_t>& wanted);
 
 }  // namespace whyslow

@@ -59,9 +59,11 @@ void RunJob(const Profile& profile, const SymbolizeOptions& options, ModuleJob& 
       job.names = NameKernelAddresses(job.wanted, options);
       break;
     case ModuleKind::kJit:
-      job.names = NameJitAddresses(
-          job.source != nullptr ? std::string_view(job.source->jit_map) : std::string_view(),
-          job.wanted);
+      if (job.source != nullptr) {
+        job.names = NameJitAddresses(job.source->jit_map, job.source->jit_dump, job.wanted);
+      } else {
+        job.names = NameJitAddresses({}, {}, job.wanted);
+      }
       break;
     default:
       job.names = NameFileAddresses(job.source != nullptr ? job.source->file : nullptr,

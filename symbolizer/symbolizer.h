@@ -17,8 +17,9 @@ namespace whyslow {
 // descriptors.
 struct SymbolSource {
   ModuleIndex module;
-  ModuleFileRef file;   // kFile and kVdso; null when it could not be opened
-  std::string jit_map;  // kJit: content of /tmp/perf-PID.map; empty when there is none
+  ModuleFileRef file;    // kFile and kVdso; null when it could not be opened
+  std::string jit_map;   // kJit: content of /tmp/perf-PID.map; empty when there is none
+  std::string jit_dump;  // kJit: content of the jitdump file; empty when there is none
 };
 
 class Debuginfod;

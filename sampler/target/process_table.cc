@@ -64,7 +64,6 @@ void ProcessTable::Apply(const ThreadNamed& event) {
   if (event.exec) {
     process.space.Clear();
     process.thread_names.clear();
-    process.jit_map.Reset();
   }
   process.thread_names[event.tid] = event.name;
 }

@@ -19,8 +19,6 @@ struct Process {
   Pid pid = kNoPid;
   AddressSpace space;
   absl::flat_hash_map<Tid, std::string> thread_names;
-  // /tmp/perf-PID.map of a process with generated code, opened when such code was first seen.
-  UniqueFd jit_map;
 
   // The main thread's name; empty when no event told it.
   const std::string& name() const;

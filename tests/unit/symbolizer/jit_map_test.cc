@@ -11,8 +11,10 @@ namespace {
 using ::testing::ElementsAre;
 
 std::vector<std::string> NamesOf(std::string_view map, std::vector<uint64_t> wanted) {
-  std::vector<std::string> names(wanted.size());
-  FindJitNames(map, wanted, names);
+  std::vector<std::string> names;
+  for (const JitHit& hit : FindJitCode(ReadJitMap(map), wanted)) {
+    names.push_back(hit.name);
+  }
   return names;
 }
 
