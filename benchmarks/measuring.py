@@ -73,8 +73,10 @@ class Profiler:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="whyslow-bench-"))
         self.log = open(self.folder / "stderr", "w+", encoding="utf-8", errors="replace")
         command = list(map(str, command_for(pid, self.folder)))
+        # Not in a session of its own: the kernel's autogroups (kernel.sched_autogroup_enabled) let a session wait
+        # for seconds while another one keeps all CPUs busy, and that would be what is measured.
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=self.log, stdin=subprocess.DEVNULL,
-                                        start_new_session=True)
+                                        process_group=0)
         time.sleep(ATTACH_SECONDS)
         if self.process.poll() is not None:
             raise RuntimeError(f"{' '.join(command)} ended at once: {self.read_log()}")

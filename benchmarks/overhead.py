@@ -57,7 +57,7 @@ def server(bench):
 
 def pingpong(bench):
     """CPU per round trip of two threads over pipes on one CPU at 999 Hz: the worst case for context switches."""
-    blocks = 4 if bench.quick else 12
+    blocks = 4 if bench.quick else 30
     seconds = 1 if bench.quick else 2
     conditions = {"none": None, "none again": None, "whyslow": bench.by_whyslow(999),
                   "perf -p": bench.by_perf_task(999), "perf -a": bench.by_perf_all(999)}

@@ -114,9 +114,10 @@ class GoTable {
     ByteReader reader = At(header_.values + list);
     uint32_t value = ~uint32_t{0};
     uint64_t end = 0;
-    for (bool is_first = true; reader.ok(); is_first = false) {
+    constexpr int kMaxSteps = 200'000;  // no real function has as many
+    for (int step = 0; step < kMaxSteps && reader.ok(); ++step) {
       const auto change = static_cast<uint32_t>(reader.Uleb());
-      if (change == 0 && !is_first) {
+      if (change == 0 && step > 0) {
         return std::nullopt;
       }
       value += (change >> 1) ^ (0 - (change & 1));
@@ -140,7 +141,7 @@ class GoTable {
   // Where the text starts if that function lies at that address.
   std::optional<uint64_t> TextStartBy(std::string_view name, uint64_t address) const {
     for (uint64_t row = 0; row < size(); ++row) {
-      if (NameOf(FunctionOf(row)) == name) {
+      if (HasName(FunctionOf(row), name)) {
         return address - StartOf(row);
       }
     }
@@ -148,6 +149,13 @@ class GoTable {
   }
 
  private:
+  // Without looking for the end of a name that may be damaged.
+  bool HasName(const Function& function, std::string_view name) const {
+    const std::span<const std::byte> text =
+        At(header_.names + function.name).Block(name.size() + 1);
+    return !text.empty() && text.back() == std::byte{0} &&
+           std::memcmp(text.data(), name.data(), name.size()) == 0;
+  }
   ByteReader At(uint64_t offset) const { return ByteReader(bytes_, offset); }
 
   std::span<const std::byte> bytes_;

@@ -29,8 +29,12 @@ class OpenPositions {
 
 JitHit HitIn(const JitCode& code, uint64_t address) {
   JitHit hit{.name = std::string(code.name)};
-  const auto after = std::ranges::upper_bound(code.lines, address, {}, &JitLine::address);
-  if (after != code.lines.begin()) {
+  if (code.lines == nullptr) {
+    return hit;
+  }
+  const auto after =
+      std::ranges::upper_bound(*code.lines, address - code.moved, {}, &JitLine::address);
+  if (after != code.lines->begin()) {
     const JitLine& line = *std::prev(after);
     hit.file = line.file;
     hit.line = line.line;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -20,7 +21,9 @@ struct JitCode {
   uint64_t start = 0;
   uint64_t size = 0;
   std::string_view name;
-  std::vector<JitLine> lines;  // by address; empty: not told
+  // By address, before the code was moved; null: not told. Shared, since code may move often.
+  std::shared_ptr<const std::vector<JitLine>> lines;
+  uint64_t moved = 0;  // bytes, modulo 2^64
 };
 
 struct JitHit {

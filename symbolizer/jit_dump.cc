@@ -4,6 +4,7 @@
 #include <absl/container/flat_hash_map.h>
 
 #include <algorithm>
+#include <memory>
 #include <string_view>
 #include <utility>
 
@@ -81,16 +82,14 @@ class DumpReader {
     JitCode piece = code_[known->second];
     piece.start = to;
     piece.size = size;
-    for (JitLine& line : piece.lines) {
-      line.address += to - from;
-    }
+    piece.moved += to - from;
     known->second = code_.size();
     code_.push_back(std::move(piece));
   }
 
   void Lines(ByteReader body) {
     const uint64_t start = body.U64(), count = body.U64();
-    std::vector<JitLine> lines;
+    auto lines = std::make_shared<std::vector<JitLine>>();
     std::string_view file;
     for (uint64_t i = 0; i < count && body.ok(); ++i) {
       JitLine line{.address = body.U64(), .line = body.Fixed<int32_t>()};
@@ -99,16 +98,17 @@ class DumpReader {
       file = name == "\xff" ? file : name;  // the same as before
       line.file = file;
       if (body.ok()) {
-        lines.push_back(line);
+        lines->push_back(line);
       }
     }
-    std::ranges::stable_sort(lines, {}, &JitLine::address);
+    std::ranges::stable_sort(*lines, {}, &JitLine::address);
     lines_[start] = std::move(lines);
   }
 
   std::vector<JitCode> code_;
-  absl::flat_hash_map<uint64_t, size_t> by_index_;             // the newest place of a piece
-  absl::flat_hash_map<uint64_t, std::vector<JitLine>> lines_;  // by the start of their code
+  absl::flat_hash_map<uint64_t, size_t> by_index_;  // the newest place of a piece
+  // By the start of their code, which comes later.
+  absl::flat_hash_map<uint64_t, std::shared_ptr<const std::vector<JitLine>>> lines_;
 };
 
 }  // namespace

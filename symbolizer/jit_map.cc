@@ -33,7 +33,7 @@ std::optional<JitCode> ParseLine(std::string_view line) {
   if (line.ends_with('\r')) {
     line.remove_suffix(1);
   }
-  return JitCode{.start = *start, .size = *size, .name = line.substr(0, kMaxName), .lines = {}};
+  return JitCode{.start = *start, .size = *size, .name = line.substr(0, kMaxName)};
 }
 
 }  // namespace

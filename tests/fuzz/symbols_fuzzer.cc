@@ -8,6 +8,7 @@
 #include "elf/elf_file.h"
 #include "symbolizer/dwarf/dwarf_file.h"
 #include "symbolizer/elf_symbols.h"
+#include "symbolizer/go_functions.h"
 #include "symbolizer/mini_debug_info.h"
 #include "symbolizer/plt_names.h"
 
@@ -30,6 +31,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   FindSymbols(*elf, ".dynsym", wanted, hits);
   std::vector<std::string> stubs(wanted.size());
   FindPltNames(*elf, wanted, stubs);
+  FindGoFunctions(*elf, wanted);
   ReadMiniDebugInfo(*elf);
   return 0;
 }
