@@ -128,7 +128,10 @@ absl::Status WriteFileAtomically(const std::string& path,
     return ErrnoStatus(errno, path);
   }
   absl::Status status = WriteTo(fd.get(), path, write);
-  if (status.ok() && fsync(fd.get()) != 0) {
+  // No fsync: it waits for the disk, for many seconds on a busy machine, and would only help
+  // against a power cut. Local file systems have reserved the space by now; remote ones speak up at
+  // close.
+  if (close(fd.Release()) != 0 && errno != EINTR && status.ok()) {
     status = ErrnoStatus(errno, path);
   }
   if (status.ok() && rename(temporary.c_str(), target.c_str()) != 0) {

@@ -48,9 +48,11 @@ absl::Status MakeStatus(absl::StatusCode code, std::string_view message);
 #define WHYSLOW_CONCAT(a, b) WHYSLOW_CONCAT_INNER(a, b)
 #define ASSIGN_OR_RETURN(declaration, expression) \
   WHYSLOW_ASSIGN_OR_RETURN(WHYSLOW_CONCAT(status_or_, __LINE__), declaration, expression)
+// NOLINTBEGIN(bugprone-macro-parentheses): the declaration is one.
 #define WHYSLOW_ASSIGN_OR_RETURN(holder, declaration, expression) \
   auto holder = (expression);                                     \
   if (!holder.ok()) {                                             \
     return holder.status();                                       \
   }                                                               \
   declaration = std::move(*holder)
+// NOLINTEND(bugprone-macro-parentheses)

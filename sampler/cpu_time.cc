@@ -1,6 +1,7 @@
 #include "sampler/cpu_time.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace whyslow {
 namespace {
@@ -141,7 +142,7 @@ void CpuTimeScaler::CloseBlock(Block& block) {
   for (const PendingRow& row : block.rows) {
     weight_so_far += row.weight;
     const Nanoseconds until(
-        static_cast<int64_t>(static_cast<double>(weight_so_far.count()) * scale + 0.5));
+        std::llround(static_cast<double>(weight_so_far.count()) * scale));
     rows_.push_back({row.pid, row.tid, row.name, row.stack, row.samples, until - given});
     given = until;
   }

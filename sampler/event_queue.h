@@ -25,7 +25,7 @@ class EventQueue {
     bool wait_instead = false;
   };
 
-  EventQueue() = default;
+  EventQueue() : EventQueue(Limits{}) {}
   explicit EventQueue(Limits limits) : limits_(limits) {}
 
   // Called on the reader thread only. Never blocks for longer than a swap of pointers, unless the

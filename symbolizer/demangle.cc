@@ -131,7 +131,7 @@ std::string Demangle(const std::string& symbol) {
   if (symbol.size() > kMaxSymbol || symbol.size() < 3 || symbol.find('\0') != std::string::npos) {
     return symbol;
   }
-  const std::string plain = WithoutCloneSuffixes(symbol);
+  std::string plain = WithoutCloneSuffixes(symbol);
   int status = 0;
   if (plain.starts_with("_Z")) {
     if (DemangledSizeBound(plain) > kMaxEstimate) {

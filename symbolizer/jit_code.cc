@@ -1,7 +1,6 @@
 #include "symbolizer/jit_code.h"
 
 #include <algorithm>
-#include <ranges>
 
 namespace whyslow {
 namespace {
@@ -48,7 +47,8 @@ std::vector<JitHit> FindJitCode(std::span<const JitCode> code, std::span<const u
   std::vector<JitHit> hits(wanted.size());
   OpenPositions open(wanted.size());
   // Backwards, so that the first piece to claim an address is the one that holds.
-  for (const JitCode& piece : code | std::views::reverse) {
+  for (auto at = code.rbegin(); at != code.rend(); ++at) {
+    const JitCode& piece = *at;
     const auto first = std::ranges::lower_bound(wanted, piece.start);
     size_t i = open.From(static_cast<size_t>(first - wanted.begin()));
     for (; i < wanted.size() && wanted[i] - piece.start < piece.size; i = open.From(i)) {

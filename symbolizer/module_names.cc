@@ -161,9 +161,9 @@ class FileNamer {
     NamedFunction function;
     if (!symbol.empty()) {
       function = FromSymbol(symbol);
-    } else if (!facts->linkage_name.empty()) {
+    } else if (facts != nullptr && !facts->linkage_name.empty()) {
       function = FromSymbol(facts->linkage_name);
-    } else {
+    } else if (facts != nullptr) {
       function.name = facts->name;
     }
     if (facts != nullptr) {

@@ -73,6 +73,7 @@ class LibbpfSampler final : public BpfSampler {
       ASSIGN_OR_RETURN(sampler->on_fork_,
                        AttachTracepoint(object, "on_fork", "sched_process_fork"));
     }
+    ASSIGN_OR_RETURN(sampler->on_exit_, AttachTracepoint(object, "on_exit", "sched_process_exit"));
     ASSIGN_OR_RETURN(sampler->on_free_, AttachTracepoint(object, "on_free", "sched_process_free"));
     return sampler;
   }
@@ -107,7 +108,8 @@ class LibbpfSampler final : public BpfSampler {
           {.pid = Pid{static_cast<int32_t>(ended.process)},
            .tid = Tid{static_cast<int32_t>(ended.thread)},
            .when = InstantFromNanos(ended.when),
-           .run_time = Nanoseconds(static_cast<int64_t>(ended.run_time))});
+           .run_time = Nanoseconds(static_cast<int64_t>(ended.run_time)),
+           .is_final = ended.is_final != 0});
     }
     return 0;
   }
@@ -116,6 +118,7 @@ class LibbpfSampler final : public BpfSampler {
   ObjectPtr object_;
   RingPtr ring_;
   LinkPtr on_free_;
+  LinkPtr on_exit_;
   LinkPtr on_fork_;
   int targets_ = -1;
   int sample_filter_ = -1;

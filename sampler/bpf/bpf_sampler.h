@@ -12,12 +12,13 @@
 
 namespace whyslow {
 
-// The exact account of a thread that is gone.
+// The account of a thread that is gone.
 struct EndedThread {
   Pid pid = kNoPid;
   Tid tid = kNoTid;
   Instant when;
   Nanoseconds run_time{};
+  bool is_final = true;  // else the thread is about to end: behind by up to a tick
 };
 
 // Process numbers are those of the machine's first PID namespace. Used by one thread.
@@ -36,7 +37,8 @@ class BpfSampler {
   // The program for PERF_EVENT_IOC_SET_BPF: samples of other processes are dropped.
   virtual int sample_filter() const = 0;
 
-  // Appends the threads of targets that are gone since the last call.
+  // Appends the threads of targets that are gone since the last call: each once when it ends, and
+  // once more with its exact account when the kernel has done away with it.
   virtual void TakeEndedThreads(std::vector<EndedThread>& out) = 0;
 };
 

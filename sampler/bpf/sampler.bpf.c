@@ -61,11 +61,7 @@ int on_fork(struct bpf_raw_tracepoint_args* context) {
   return 0;
 }
 
-// The last reference to a thread is dropped after it has left its CPU for the last time and was
-// reaped, so its account is final here (at sched_process_exit it is behind by up to a tick).
-SEC("raw_tp/sched_process_free")
-int on_free(struct bpf_raw_tracepoint_args* context) {
-  struct task_struct* task = (struct task_struct*)context->args[0];
+static int report_end(struct task_struct* task, __u32 is_final) {
   __u32 process = BPF_CORE_READ(task, tgid);
   if (!bpf_map_lookup_elem(&targets, &process)) {
     return 0;
@@ -78,8 +74,23 @@ int on_free(struct bpf_raw_tracepoint_args* context) {
   ended->run_time = BPF_CORE_READ(task, se.sum_exec_runtime);
   ended->process = process;
   ended->thread = BPF_CORE_READ(task, pid);
+  ended->is_final = is_final;
+  ended->unused = 0;
   bpf_ringbuf_submit(ended, BPF_RB_NO_WAKEUP);  // collected with the rings, on a timer
   return 0;
+}
+
+// The last reference to a thread is dropped after it has left its CPU for the last time and was
+// reaped, so its account is final here. That is an RCU callback, which a CPU that fell idle may
+// leave undone for long: what is known at the exit has to do then.
+SEC("raw_tp/sched_process_free")
+int on_free(struct bpf_raw_tracepoint_args* context) {
+  return report_end((struct task_struct*)context->args[0], 1);
+}
+
+SEC("raw_tp/sched_process_exit")
+int on_exit(struct bpf_raw_tracepoint_args* context) {
+  return report_end((struct task_struct*)context->args[0], 0);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

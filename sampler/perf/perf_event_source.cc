@@ -173,7 +173,7 @@ absl::Status PerfEventSource::OpenThreads(AttachScan& scan) {
       if (!events.is_per_task() || inherited.contains(thread.tid)) {
         continue;
       }
-      const absl::Status opened = events.AddThread(thread.tid);
+      absl::Status opened = events.AddThread(thread.tid);
       if (!opened.ok() && !absl::IsNotFound(opened)) {  // not found: it has ended meanwhile
         return opened;
       }
@@ -240,7 +240,9 @@ void PerfEventSource::TakeEndedThreads() {
   ended_.clear();
   bpf_->TakeEndedThreads(ended_);
   for (const EndedThread& ended : ended_) {
-    unaccounted_.erase(ended.tid);
+    if (ended.is_final) {
+      unaccounted_.erase(ended.tid);
+    }
     reader_.Add(
         {.when = ended.when,
          .what = ThreadRunTime{.pid = ended.pid, .tid = ended.tid, .total = ended.run_time}});

@@ -99,8 +99,9 @@ void ReadRegisters(ByteReader& cursor, SampleReading& reading) {
   for (unsigned kernel = 0; kernel < 64; ++kernel) {
     if ((reading.layout.registers >> kernel & 1) != 0) {
       const auto value = cursor.Fixed<uint64_t>();
-      if (DwarfNumber(kernel) < kMaxRegisters) {
-        registers.Set(DwarfNumber(kernel), value);
+      const uint8_t number = DwarfNumber(kernel);
+      if (number < kMaxRegisters) {
+        registers.Set(number, value);
       }
     }
   }

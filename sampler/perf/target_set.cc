@@ -50,10 +50,10 @@ bool TargetSet::Apply(const Event& event) {
           return Exit(what);
         } else if constexpr (std::is_same_v<What, ThreadNamed>) {
           return Name(what);
-        } else if constexpr (std::is_same_v<What, EventsLost>) {
+        } else if constexpr (std::is_same_v<What, EventsLost> ||
+                             std::is_same_v<What, ThreadRunTime>) {
+          // Run times are made by us, for targets only, and perhaps after the process's end.
           return true;
-        } else if constexpr (std::is_same_v<What, ThreadRunTime>) {
-          return true;  // made by us, for targets only, and perhaps after the process's end
         } else {
           return Contains(what.pid);
         }

@@ -10,8 +10,8 @@ namespace {
 constexpr size_t kMaxRetired = 256;
 
 const std::string& NoName() {
-  static const std::string empty;
-  return empty;
+  static const std::string kEmpty;
+  return kEmpty;
 }
 
 }  // namespace

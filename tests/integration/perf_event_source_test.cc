@@ -275,6 +275,8 @@ TEST_P(PerfEventSourceTest, ANewProgramBringsItsNameAndMappings) {
                                   testing::Field(&MappingAdded::file, testing::NotNull()))));
 }
 
+void PrintTo(const Variant& variant, std::ostream* out) { *out << variant.name; }
+
 INSTANTIATE_TEST_SUITE_P(Ways, PerfEventSourceTest,
                          testing::Values(Variant{"PerCpuWithBpf", {.bpf = BpfUse::kAuto}},
                                          Variant{"PerCpuWithoutBpf", {.bpf = BpfUse::kNo}},

@@ -16,7 +16,6 @@ namespace whyslow {
 namespace {
 
 using testing::HasSubstr;
-using testing::Not;
 using testing::Pair;
 
 std::string Svg(const Profile& profile, const ExportOptions& options = {}) {

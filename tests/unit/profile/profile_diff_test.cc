@@ -39,14 +39,14 @@ Profile Made(const std::vector<Row>& rows, int64_t seconds, const char* type = "
 }
 
 const DiffRow& RowOf(const ProfileDiff& diff, std::string_view name) {
-  static const DiffRow none;
+  static const DiffRow kNone;
   for (const DiffRow& row : diff.rows) {
     if (row.name == name) {
       return row;
     }
   }
   ADD_FAILURE() << "no row " << name;
-  return none;
+  return kNone;
 }
 
 TEST(DiffProfiles, ProfilesOfDifferentLengthCompareBySecondProfiled) {

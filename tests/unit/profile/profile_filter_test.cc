@@ -9,7 +9,6 @@ namespace whyslow {
 namespace {
 
 using ::testing::ElementsAre;
-using ::testing::IsEmpty;
 
 ProfileFilter::MatchesText Is(std::string wanted) {
   return [wanted = std::move(wanted)](std::string_view text) { return text == wanted; };
