@@ -141,8 +141,7 @@ void CpuTimeScaler::CloseBlock(Block& block) {
   Nanoseconds given{};
   for (const PendingRow& row : block.rows) {
     weight_so_far += row.weight;
-    const Nanoseconds until(
-        std::llround(static_cast<double>(weight_so_far.count()) * scale));
+    const Nanoseconds until(std::llround(static_cast<double>(weight_so_far.count()) * scale));
     rows_.push_back({row.pid, row.tid, row.name, row.stack, row.samples, until - given});
     given = until;
   }

@@ -94,7 +94,8 @@ inline Profile EveryAddressOf(const ModuleFileRef& module) {
   return profile;
 }
 
-inline NamedProgram NameEverything(const std::string& program, SymbolizeOptions options = {}) {
+inline NamedProgram NameEverything(const std::string& program,
+                                   const SymbolizeOptions& options = {}) {
   const ModuleFileRef module = OpenModule(ProgramPath(program));
   NamedProgram named{.profile = EveryAddressOf(module)};
   named.report = Symbolize(named.profile, {{.module = ModuleIndex(0), .file = module}}, options);

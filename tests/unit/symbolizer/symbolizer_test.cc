@@ -12,8 +12,6 @@ namespace whyslow {
 namespace {
 
 using ::testing::Contains;
-using ::testing::HasSubstr;
-using ::testing::StartsWith;
 using ::testing::TestWithParam;
 using ::testing::Values;
 

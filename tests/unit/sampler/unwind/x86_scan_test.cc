@@ -15,7 +15,7 @@ constexpr uint64_t kCode = 0x10000;
 
 class CodeMemory final : public TargetMemory {
  public:
-  explicit CodeMemory(std::initializer_list<int> bytes) {
+  CodeMemory(std::initializer_list<int> bytes) {
     for (const int byte : bytes) {
       bytes_.push_back(static_cast<std::byte>(byte));
     }
