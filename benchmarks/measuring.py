@@ -73,8 +73,8 @@ class Profiler:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="whyslow-bench-"))
         self.log = open(self.folder / "stderr", "w+", encoding="utf-8", errors="replace")
         command = list(map(str, command_for(pid, self.folder)))
-        # Not in a session of its own: the kernel's autogroups (kernel.sched_autogroup_enabled) let a session wait
-        # for seconds while another one keeps all CPUs busy, and that would be what is measured.
+        # A group of its own, for perf's signals reach its child too; not a session, which the kernel's autogroups
+        # would give a share of the CPUs of its own.
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=self.log, stdin=subprocess.DEVNULL,
                                         process_group=0)
         time.sleep(ATTACH_SECONDS)
