@@ -4,6 +4,18 @@
 #include <utility>
 
 namespace whyslow {
+namespace {
+
+// Between the new program's mappings and its first instruction, the registers of user mode are
+// those of the old one's call of execve.
+bool IsInExec(Process& process, const StackSample& sample) {
+  process.is_in_exec =
+      process.is_in_exec && sample.in_kernel &&
+      process.space.Find(RuntimeAddress(sample.registers->pc().value_or(0))) == nullptr;
+  return process.is_in_exec;
+}
+
+}  // namespace
 
 Pipeline::Pipeline(PipelineOptions options)
     : options_(std::move(options)), unwinder_(options_.unwind) {}
@@ -70,10 +82,15 @@ void Pipeline::AddUserFrames(Process& process, const StackSample& sample) {
   }
   native_.frames.clear();
   native_.end = StackEnd::kNoRegisters;
-  if (sample.registers) {
+  if (sample.registers && IsInExec(process, sample)) {
+    native_.end = StackEnd::kMemoryGone;
+  } else if (sample.registers) {
     const RuntimeAddress stack_start(sample.registers->sp().value_or(0));
     unwinder_.Unwind(*sample.registers, process.space, StackCopy(stack_start, sample.stack),
                      native_);
+    if (native_.end == StackEnd::kBadMemory && sample.in_kernel && sample.stack.empty()) {
+      native_.end = StackEnd::kMemoryGone;
+    }
   }
   for (const RuntimeCodeAddress frame : native_.frames) {
     const RuntimeAddress address = frame.ForLookup();

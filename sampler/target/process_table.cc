@@ -64,6 +64,7 @@ void ProcessTable::Apply(const ThreadNamed& event) {
   if (event.exec) {
     process.space.Clear();
     process.thread_names.clear();
+    process.is_in_exec = true;
   }
   process.thread_names[event.tid] = event.name;
 }

@@ -19,6 +19,8 @@ struct Process {
   Pid pid = kNoPid;
   AddressSpace space;
   absl::flat_hash_map<Tid, std::string> thread_names;
+  // execve put the new program in place but has not returned: the registers are the old program's.
+  bool is_in_exec = false;
 
   // The main thread's name; empty when no event told it.
   const std::string& name() const;

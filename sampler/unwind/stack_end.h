@@ -16,6 +16,7 @@ enum class StackEnd : uint8_t {
   kUnknownMapping,   // code in no known mapping
   kRegisterUnknown,  // a rule needs a register that was not saved
   kTooDeep,          // more frames than kMaxFrames
+  kMemoryGone,       // in execve or exit: the user memory has been taken down
 };
 
 // "stack copy ended", "no unwind information", ...; "" for kRoot.

@@ -23,6 +23,8 @@ std::string_view ReasonFor(StackEnd end) {
       return "register unknown";
     case StackEnd::kTooDeep:
       return "too deep";
+    case StackEnd::kMemoryGone:
+      return "user memory gone";
   }
   return "unknown";
 }

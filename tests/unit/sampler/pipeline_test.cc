@@ -130,6 +130,27 @@ TEST(Pipeline, AStackThatCannotBeWalkedSaysWhy) {
   EXPECT_EQ(result.audit.truncated_total(), 1u);
 }
 
+TEST(Pipeline, TheEndOfAnExecHasNoFramesOfTheOldProgram) {
+  std::vector<Event> events = AttachedServer();
+  events.push_back({At(5), ThreadNamed{kServer, kMain, "new", true}});
+  StackSample sample = KernelSample(kMain, 0xffffffff81000100);
+  sample.registers.emplace();
+  sample.registers->Set(sample.registers->pc_number(), 0x1234);
+  sample.registers->Set(sample.registers->sp_number(), 0x7000);
+  StackSample later = sample;
+  later.in_kernel = false;  // runs: the exec is over
+  later.kernel_callchain.clear();
+  StackSample last = sample;
+  events.push_back({At(10), std::move(sample)});
+  events.push_back({At(20), std::move(later)});
+  events.push_back({At(30), std::move(last)});
+
+  const CaptureResult result = ProfileOf(std::move(events));
+
+  EXPECT_EQ(result.audit.truncated.at("user memory gone"), 1u);
+  EXPECT_EQ(result.audit.truncated.at("unknown mapping"), 2u);
+}
+
 TEST(Pipeline, OnlyTheThreadsAskedForAreProfiled) {
   std::vector<Event> events = AttachedServer();
   events.push_back({At(10), KernelSample(kMain, 0xffffffff81000100)});
