@@ -57,6 +57,7 @@ absl::Status CheckSessionTarget(Pid pid) { return CheckTarget(pid); }
 absl::StatusOr<std::unique_ptr<CaptureSession>> StartSession(const SessionOptions& options) {
   SamplerOptions sampler = options.sampler;
   sampler.stack_bytes = StackBytesFor(sampler.frequency_hz);
+  sampler.user_callchain = options.unwind != UnwindMode::kDwarf;
   ASSIGN_OR_RETURN(std::unique_ptr<PerfEventSource> live,
                    PerfEventSource::Open(sampler, options.pids));
   const PipelineOptions pipeline{.unwind = options.unwind, .only_threads = options.threads};

@@ -15,6 +15,13 @@ bool IsInExec(Process& process, const StackSample& sample) {
   return process.is_in_exec;
 }
 
+FramePointerChain ChainOf(const StackSample& sample) {
+  // kernel.perf_event_max_stack, unless somebody changed it.
+  constexpr size_t kMostEntries = 127;
+  return {.addresses = sample.user_callchain,
+          .is_whole = sample.kernel_callchain.size() + sample.user_callchain.size() < kMostEntries};
+}
+
 }  // namespace
 
 Pipeline::Pipeline(PipelineOptions options)
@@ -87,7 +94,7 @@ void Pipeline::AddUserFrames(Process& process, const StackSample& sample) {
   } else if (sample.registers) {
     const RuntimeAddress stack_start(sample.registers->sp().value_or(0));
     unwinder_.Unwind(*sample.registers, process.space, StackCopy(stack_start, sample.stack),
-                     native_);
+                     native_, ChainOf(sample));
     if (native_.end == StackEnd::kBadMemory && sample.in_kernel && sample.stack.empty()) {
       native_.end = StackEnd::kMemoryGone;
     }

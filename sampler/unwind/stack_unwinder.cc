@@ -41,8 +41,13 @@ CodeRules& StackUnwinder::RulesFor(Architecture architecture) {
 }
 
 void StackUnwinder::Unwind(const UserRegisters& registers, const AddressSpace& space,
-                           const TargetMemory& memory, NativeStack& out) {
-  StackWalk(RulesFor(registers.architecture()), space, memory, signature_mask_, out).Run(registers);
+                           const TargetMemory& memory, NativeStack& out,
+                           const FramePointerChain& chain) {
+  StackWalk walk(RulesFor(registers.architecture()), space, memory, signature_mask_, out);
+  walk.Run(registers);
+  if (out.end == StackEnd::kCopyEnded && mode_ != UnwindMode::kDwarf) {
+    walk.GoOnBy(chain);
+  }
 }
 
 }  // namespace whyslow

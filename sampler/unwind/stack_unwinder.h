@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "base/address.h"
@@ -19,6 +20,12 @@ struct NativeStack {
   StackEnd end = StackEnd::kNoRegisters;
 };
 
+// The kernel's own walk along the frame pointers at the moment of the sample.
+struct FramePointerChain {
+  std::span<const RuntimeAddress> addresses;  // leaf first; behind it return addresses
+  bool is_whole = false;                      // else the kernel's limit may have cut it
+};
+
 class CodeRules;
 
 // Used by one thread. Keeps one compiled table a module, shared by all processes that map it.
@@ -31,9 +38,10 @@ class StackUnwinder {
 
   // Replaces `out`, whose storage is kept for the next stack. The leaf is where the thread was
   // executing (At); so is code that a signal interrupted, and the trampoline above it, to which
-  // nothing returns. All others are return addresses.
+  // nothing returns. All others are return addresses. Where `memory` ends too early, `chain` leads
+  // on through frames whose rules go by the frame pointer.
   void Unwind(const UserRegisters& registers, const AddressSpace& space, const TargetMemory& memory,
-              NativeStack& out);
+              NativeStack& out, const FramePointerChain& chain = {});
 
   // ARM64: the bits of a return address that may hold its signature (NT_ARM_PAC_MASK). 0: none.
   void SetPointerAuthenticationMask(uint64_t mask) { signature_mask_ = mask; }

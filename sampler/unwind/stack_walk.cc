@@ -378,6 +378,56 @@ void StackWalk::ForgetAfterCall() {
   registers_.Keep(follow_ == Follow::kAll ? PreservedByCalls(architecture_) : 0);
 }
 
+size_t StackWalk::PlaceIn(const FramePointerChain& chain) const {
+  // All that was found has to be there, but for the caller of a leaf without a frame of its own.
+  const size_t count = out_.frames.size();
+  for (size_t skipped = 0; skipped <= 1 && count > skipped + 1; ++skipped) {
+    const size_t last = count - 1 - skipped;
+    bool is_equal = last < chain.addresses.size();
+    for (size_t i = 1; i <= last && is_equal; ++i) {
+      is_equal = chain.addresses[i] == out_.frames[i + skipped].ip();
+    }
+    if (is_equal) {
+      return last;
+    }
+  }
+  return 0;
+}
+
+bool StackWalk::HasFrameRecord(const CodeRule& code) const {
+  constexpr int kRecordBytes = 16;
+  return code.is_go ||
+         (code.step == StepKind::kFramePointer && code.rule.cfa == CfaKind::kRegister &&
+          code.rule.cfa_offset == kRecordBytes &&
+          code.rule.return_address.offset == kRecordBytes / 2 - kRecordBytes);
+}
+
+void StackWalk::GoOnBy(const FramePointerChain& chain) {
+  const size_t place = is_exact_ ? 0 : PlaceIn(chain);
+  if (place == 0) {
+    return;
+  }
+  for (size_t next = place + 1;; ++next) {
+    code_ = &rules_.Find(RuntimeAddress(pc_), /*is_exact=*/false, space_, memory_);
+    if (code_->step == StepKind::kStop) {
+      End(code_->end);
+      return;
+    }
+    if (!HasFrameRecord(*code_)) {
+      return;
+    }
+    if (next == chain.addresses.size()) {
+      // The chain of Go ends at its roots.
+      End(code_->is_go && chain.is_whole ? StackEnd::kRoot : StackEnd::kCopyEnded);
+      return;
+    }
+    sp_ = 0;  // unknown, and no matter
+    if (!Enter({.pc = chain.addresses[next].value(), .sp = 1}, /*is_signal_frame=*/false)) {
+      return;
+    }
+  }
+}
+
 bool StackWalk::Enter(const Caller& caller, bool is_signal_frame) {
   const uint64_t pc = caller.pc & ~signature_mask_;
   if (pc == 0) {

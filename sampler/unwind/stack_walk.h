@@ -19,6 +19,8 @@ class StackWalk {
             uint64_t signature_mask, NativeStack& out);
 
   void Run(const UserRegisters& start);
+  // After a walk that ended with kCopyEnded.
+  void GoOnBy(const FramePointerChain& chain);
 
  private:
   enum class Follow : uint8_t { kThree, kAll };
@@ -62,6 +64,10 @@ class StackWalk {
   // Registers that a call may change, or all but three, are no longer known.
   void ForgetAfterCall();
 
+  // The last frame's place in the chain; 0: it does not lie there.
+  size_t PlaceIn(const FramePointerChain& chain) const;
+  // Whether the frame is left by what the chain follows: its frame record.
+  bool HasFrameRecord(const CodeRule& code) const;
   // Checks and enters the caller. False: the walk is over.
   bool Enter(const Caller& caller, bool is_signal_frame);
 

@@ -52,7 +52,7 @@ class StackUnwinderTest : public ::testing::Test {
   void AddRoot(uint64_t start) { AddFunction(start, 0x10, {0x07, 16}); }
 
   NativeStack Unwind(uint64_t elf_pc, const TargetMemory& memory,
-                     UnwindMode mode = UnwindMode::kAuto) {
+                     UnwindMode mode = UnwindMode::kAuto, const FramePointerChain& chain = {}) {
     elf_.sections = {{".eh_frame", {kSection, builder_.bytes()}}};
     if (is_go_) {
       elf_.sections.push_back({".gopclntab", {0x9000, CfiBytes(8)}});
@@ -67,9 +67,9 @@ class StackUnwinderTest : public ::testing::Test {
     StackUnwinder unwinder(mode);
     unwinder.SetPointerAuthenticationMask(signature_mask_);
     NativeStack stack;
-    unwinder.Unwind(registers_, space_, memory, stack);
+    unwinder.Unwind(registers_, space_, memory, stack, chain);
     NativeStack again;
-    unwinder.Unwind(registers_, space_, memory, again);
+    unwinder.Unwind(registers_, space_, memory, again, chain);
     EXPECT_EQ(again.frames, stack.frames);  // warm as cold
     EXPECT_EQ(again.end, stack.end);
     return stack;
@@ -394,6 +394,63 @@ TEST_F(StackUnwinderTest, GosStackSwitchesAreFollowedByTheFramePointer) {
 
   EXPECT_THAT(stack.frames, ElementsAre(Exact(0x1110), Return(0x1600), Return(0x1700)));
   EXPECT_EQ(stack.end, StackEnd::kRoot);
+}
+
+TEST_F(StackUnwinderTest, GoGoesOnByTheChainWhereTheCopyEnds) {
+  is_go_ = true;
+  // The goroutine's stack, from 0x1700 on, was not copied.
+  PutCode(0x1600, {0x48, 0x89, 0xc4, 0xc3});  // mov %rax,%rsp; ret
+  PutCallBefore(0x1600);
+  PutCallBefore(0x1700);
+  PutCallBefore(0x1800);
+  PutCode(0x1110, {0xc3});
+  registers_.Set(x86::kRbp, 0x700000);
+  const std::array<uint64_t, 3> words{Runs(0x1600), 0, 0};
+  const StackCopy copy(RuntimeAddress(kStack), std::as_bytes(std::span(words)));
+  const std::vector<RuntimeAddress> with_leaf{
+      RuntimeAddress(Runs(0x1110)), RuntimeAddress(Runs(0x1600)), RuntimeAddress(Runs(0x1700)),
+      RuntimeAddress(Runs(0x1800))};
+  const std::vector<RuntimeAddress> other{
+      RuntimeAddress(Runs(0x1110)), RuntimeAddress(Runs(0x1900)), RuntimeAddress(Runs(0x1700))};
+
+  const NativeStack whole = Unwind(0x1110, copy, UnwindMode::kAuto, {with_leaf, true});
+  const NativeStack cut = Unwind(0x1110, copy, UnwindMode::kAuto, {with_leaf, false});
+  const NativeStack foreign = Unwind(0x1110, copy, UnwindMode::kAuto, {other, true});
+
+  EXPECT_THAT(whole.frames,
+              ElementsAre(Exact(0x1110), Return(0x1600), Return(0x1700), Return(0x1800)));
+  EXPECT_EQ(whole.end, StackEnd::kRoot);
+  EXPECT_EQ(cut.frames, whole.frames);
+  EXPECT_EQ(cut.end, StackEnd::kCopyEnded);
+  EXPECT_THAT(foreign.frames, ElementsAre(Exact(0x1110), Return(0x1600)));
+  EXPECT_EQ(foreign.end, StackEnd::kCopyEnded);
+}
+
+TEST_F(StackUnwinderTest, TheChainLeadsOnWhereRulesGoByTheFramePointer) {
+  AddFunction(0x1100, 0x40, {0x0e, 16, 0x86, 2, 0x0d, 6});  // CFA = rbp + 16, rbp at CFA - 16
+  AddFunction(0x1200, 0x40, {0x0e, 16, 0x86, 2, 0x0d, 6});
+  AddFunction(0x1300, 0x40, {0x0e, 16, 0x86, 2, 0x0d, 6});
+  AddFunction(0x1400, 0x40, {0x0e, 24});  // keeps something else in rbp
+  AddRoot(0x1500);
+  registers_.Set(x86::kRbp, kStack);
+  const std::array<uint64_t, 2> words{kStack + 0x20, Runs(0x1210)};
+  const StackCopy copy(RuntimeAddress(kStack), std::as_bytes(std::span(words)));
+  const auto unwind = [&](std::initializer_list<uint64_t> elf_addresses) {
+    std::vector<RuntimeAddress> chain;
+    for (const uint64_t address : elf_addresses) {
+      chain.emplace_back(Runs(address));
+    }
+    return Unwind(0x1110, copy, UnwindMode::kAuto, {chain, true});
+  };
+
+  const NativeStack to_root = unwind({0x1110, 0x1210, 0x1310, 0x1508});
+  const NativeStack to_other = unwind({0x1110, 0x1210, 0x1410, 0x1508});
+
+  EXPECT_THAT(to_root.frames,
+              ElementsAre(Exact(0x1110), Return(0x1210), Return(0x1310), Return(0x1508)));
+  EXPECT_EQ(to_root.end, StackEnd::kRoot);
+  EXPECT_THAT(to_other.frames, ElementsAre(Exact(0x1110), Return(0x1210), Return(0x1410)));
+  EXPECT_EQ(to_other.end, StackEnd::kCopyEnded);
 }
 
 class Arm64UnwinderTest : public StackUnwinderTest {
