@@ -22,6 +22,8 @@ struct SessionOptions {
   std::vector<Tid> threads;  // empty: all
   SamplerOptions sampler;
   UnwindMode unwind = UnwindMode::kAuto;
+  bool caches_tables = true;          // unwind tables, from one run to the next
+  std::string cache_directory;        // empty: the user's own
   std::string record_path;            // empty: keep no raw events
   std::vector<std::string> comments;  // for the profile's head
 };
@@ -43,8 +45,10 @@ absl::Status CheckSessionTarget(Pid pid);
 // Attaches and begins to sample at once.
 absl::StatusOr<std::unique_ptr<CaptureSession>> StartSession(const SessionOptions& options);
 
-// The profile of the raw events that SessionOptions::record_path kept.
-absl::StatusOr<CaptureResult> ReplayRecording(const std::string& path, UnwindMode unwind);
+// The profile of the raw events that SessionOptions::record_path kept. Of the options only how to
+// unwind counts.
+absl::StatusOr<CaptureResult> ReplayRecording(const std::string& path,
+                                              const SessionOptions& options);
 
 // Gives the captured addresses their names.
 SymbolizeReport AddNames(CaptureResult& result, const SymbolizeOptions& options);

@@ -175,13 +175,21 @@ Diagnosis DiagnoseBpf(const MachineFacts& facts) {
                  }));
 }
 
+Diagnosis DiagnoseTableCache(const MachineFacts& facts) {
+  if (facts.table_cache_problem.empty()) {
+    return Fine("cache", facts.table_cache);
+  }
+  return Missing("cache", facts.table_cache_problem + ": large modules are prepared at each attach",
+                 "--cache DIR, a directory of your own");
+}
+
 }  // namespace
 
 std::vector<Diagnosis> Diagnose(const MachineFacts& facts) {
   std::vector<Diagnosis> lines = {DiagnoseKernel(facts),       DiagnosePerfEvents(facts),
                                   DiagnoseParanoid(facts),     DiagnoseKernelNames(facts),
                                   DiagnoseLockedMemory(facts), DiagnoseSampleRate(facts),
-                                  DiagnoseBpf(facts)};
+                                  DiagnoseBpf(facts),          DiagnoseTableCache(facts)};
   for (const CapabilityRow& row : kCapabilities) {
     if (IsGranted(facts, row.capability)) {
       lines.push_back(Fine(NameOf(row.capability), "yes"));

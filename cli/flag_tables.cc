@@ -96,6 +96,12 @@ absl::Status SetDebuginfod(const std::string& text, Options& options) {
   return Store(ParseYesNo(text), options.use_debuginfod);
 }
 
+absl::Status SetCache(const std::string& text, Options& options) {
+  options.capture.caches_tables = text != "no";
+  options.capture.cache_directory.clear();
+  return text == "no" ? absl::OkStatus() : StoreText(text, options.capture.cache_directory);
+}
+
 absl::Status SetColor(const std::string& text, Options& options) {
   return Store(ParseChoice<ColorChoice>(text, {{"auto", ColorChoice::kAuto},
                                                {"always", ColorChoice::kAlways},
@@ -135,6 +141,10 @@ constexpr Flag kThreadsFlags[] = {
      [](Text text, Options& o) { return AppendIds(text, o.capture.threads); }, true},
 };
 
+constexpr const char* kCacheHelp =
+    "Where unwind tables of large modules are kept for the next time (default: "
+    "~/.cache/whyslow, or in XDG_CACHE_HOME)";
+
 constexpr Flag kCaptureFlags[] = {
     {"-d,--duration", "D",
      "How long: 10s, 1m30s, 500ms; a bare number is seconds (default: until "
@@ -162,6 +172,7 @@ constexpr Flag kCaptureFlags[] = {
      SetBpf},
     {"--debuginfod", "yes|no", "Ask the servers in DEBUGINFOD_URLS for debug files (default: no)",
      SetDebuginfod},
+    {"--cache", "DIR|no", kCacheHelp, SetCache},
     {"--record", "FILE", "Also keep the raw events, for `whyslow replay`",
      [](Text text, Options& o) { return StoreText(text, o.capture.record_path); }},
 };
@@ -170,6 +181,7 @@ constexpr Flag kReplayFlags[] = {
     {"--unwind", "auto|dwarf|fp", "How native stacks are walked (default: auto)", SetUnwind},
     {"--debuginfod", "yes|no", "Ask the servers in DEBUGINFOD_URLS for debug files (default: no)",
      SetDebuginfod},
+    {"--cache", "DIR|no", kCacheHelp, SetCache},
 };
 
 constexpr Flag kRunFlags[] = {

@@ -8,16 +8,37 @@
 #include "sampler/perf/check_target.h"
 #include "sampler/perf/perf_event_source.h"
 #include "sampler/recording/event_recording.h"
+#include "sampler/unwind/cfi_cache.h"
 
 namespace whyslow {
 namespace {
 
+struct TableCache {
+  std::shared_ptr<CfiCache> cache;  // null: there is none
+  std::string problem;              // why not; empty: it was not wanted
+};
+
+TableCache OpenTableCache(const SessionOptions& options) {
+  if (!options.caches_tables) {
+    return {};
+  }
+  absl::StatusOr<std::unique_ptr<CfiCache>> cache = options.cache_directory.empty()
+                                                        ? CfiCache::OpenOfUser()
+                                                        : CfiCache::Open(options.cache_directory);
+  if (!cache.ok()) {
+    return {.cache = nullptr, .problem = std::string(cache.status().message())};
+  }
+  return {.cache = *std::move(cache), .problem = {}};
+}
+
 class LiveSession final : public CaptureSession {
  public:
   // `recording` is the source itself where raw events are kept, else null.
-  LiveSession(std::vector<std::string> notes, std::unique_ptr<EventSource> source,
-              RecordingSource* recording, PipelineOptions pipeline, CaptureHeader header)
+  LiveSession(std::vector<std::string> notes, std::string cache_problem,
+              std::unique_ptr<EventSource> source, RecordingSource* recording,
+              PipelineOptions pipeline, CaptureHeader header)
       : notes_(std::move(notes)),
+        cache_problem_(std::move(cache_problem)),
         recording_(recording),
         start_(header.start),
         capture_(std::move(source), std::move(pipeline), std::move(header)) {}
@@ -26,6 +47,9 @@ class LiveSession final : public CaptureSession {
   const std::vector<std::string>& notes() const override { return notes_; }
   absl::StatusOr<CaptureResult> Stop() override {
     CaptureResult result = capture_.Stop();
+    if (!cache_problem_.empty()) {
+      result.audit.table_cache_problem = cache_problem_;
+    }
     if (recording_ != nullptr) {
       result.recording_problem = recording_->Finish(start_ + result.audit.duration);
     }
@@ -34,6 +58,7 @@ class LiveSession final : public CaptureSession {
 
  private:
   std::vector<std::string> notes_;
+  std::string cache_problem_;
   RecordingSource* recording_;
   Instant start_;
   Capture capture_;
@@ -60,13 +85,19 @@ absl::StatusOr<std::unique_ptr<CaptureSession>> StartSession(const SessionOption
   sampler.user_callchain = options.unwind != UnwindMode::kDwarf;
   ASSIGN_OR_RETURN(std::unique_ptr<PerfEventSource> live,
                    PerfEventSource::Open(sampler, options.pids));
-  const PipelineOptions pipeline{.unwind = options.unwind, .only_threads = options.threads};
+  TableCache tables = OpenTableCache(options);
+  PipelineOptions pipeline{.unwind = options.unwind,
+                           .table_cache = std::move(tables.cache),
+                           .only_threads = options.threads};
   CaptureHeader header;
   header.frequency_hz = static_cast<int>(live->facts().frequency_hz);
   header.comments = options.comments;
   header.start_utc_nanos -= (header.start - live->attached_at()).count();
   header.start = live->attached_at();
   std::vector<std::string> notes = live->facts().warnings;
+  if (!tables.problem.empty() && !options.cache_directory.empty()) {
+    notes.push_back("--cache " + tables.problem + ". Unwind tables are not kept");
+  }
   std::unique_ptr<EventSource> source = std::move(live);
   RecordingSource* recording = nullptr;
   if (!options.record_path.empty()) {
@@ -78,10 +109,12 @@ absl::StatusOr<std::unique_ptr<CaptureSession>> StartSession(const SessionOption
     source = std::move(recorder);
   }
   return std::unique_ptr<CaptureSession>(
-      new LiveSession(std::move(notes), std::move(source), recording, pipeline, std::move(header)));
+      new LiveSession(std::move(notes), std::move(tables.problem), std::move(source), recording,
+                      std::move(pipeline), std::move(header)));
 }
 
-absl::StatusOr<CaptureResult> ReplayRecording(const std::string& path, UnwindMode unwind) {
+absl::StatusOr<CaptureResult> ReplayRecording(const std::string& path,
+                                              const SessionOptions& options) {
   ASSIGN_OR_RETURN(std::unique_ptr<ReplaySource> source, ReplaySource::Open(path));
   const ReplaySource& replay = *source;
   CaptureHeader header;
@@ -90,8 +123,14 @@ absl::StatusOr<CaptureResult> ReplayRecording(const std::string& path, UnwindMod
   header.start = replay.header().attached_at;
   header.start_utc_nanos = replay.header().attached_at_utc_nanos;
   header.is_replay = true;
-  Capture capture(std::move(source), {.unwind = unwind, .only_threads = {}}, std::move(header));
+  TableCache tables = OpenTableCache(options);
+  Capture capture(std::move(source),
+                  {.unwind = options.unwind, .table_cache = tables.cache, .only_threads = {}},
+                  std::move(header));
   CaptureResult result = capture.Stop();
+  if (tables.cache == nullptr) {
+    result.audit.table_cache_problem = tables.problem;
+  }
   RETURN_IF_ERROR(replay.status());
   return result;
 }

@@ -14,6 +14,7 @@
 
 #include "base/file_io.h"
 #include "sampler/bpf/bpf_sampler.h"
+#include "sampler/unwind/cfi_cache.h"
 
 namespace whyslow {
 namespace {
@@ -66,6 +67,15 @@ void TryBpf(MachineFacts& facts) {
   const absl::Status status = BpfSampler::Load(/*follow_children=*/true).status();
   facts.bpf_built_in = !absl::IsUnimplemented(status);
   facts.bpf_problem = std::string(status.message());
+}
+
+void TryTableCache(MachineFacts& facts) {
+  const absl::StatusOr<std::unique_ptr<CfiCache>> cache = CfiCache::OpenOfUser();
+  if (cache.ok()) {
+    facts.table_cache = (*cache)->directory();
+  } else {
+    facts.table_cache_problem = std::string(cache.status().message());
+  }
 }
 
 void ReadUser(MachineFacts& facts) {
@@ -121,6 +131,7 @@ MachineFacts ReadMachineFacts() {
   facts.kernel_symbols_visible = KernelSymbolsVisible();
   facts.has_btf = access("/sys/kernel/btf/vmlinux", R_OK) == 0;
   TryBpf(facts);
+  TryTableCache(facts);
   return facts;
 }
 

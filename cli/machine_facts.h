@@ -40,6 +40,8 @@ struct MachineFacts {
   bool has_btf = false;                   // /sys/kernel/btf/vmlinux
   bool bpf_built_in = false;              // this build of whyslow can use BPF
   std::string bpf_problem;                // why loading its programs failed; empty: it works
+  std::string table_cache;                // directory of the cache of unwind tables
+  std::string table_cache_problem;        // why it cannot be used; empty: it can
   bool has_seccomp_filter = false;        // as in most containers
 
   bool Has(Capability capability) const {

@@ -61,6 +61,17 @@ void TellDetails(const CaptureResult& result, const SymbolizeReport& names,
       audit.lost_in_kernel, audit.shed_samples, audit.shortened_stacks, audit.throttled));
   console.Detail(absl::StrFormat("CPU time: exactly %.3f s, by samples %.3f s",
                                  Seconds(audit.exact_cpu), Seconds(audit.sampled_cpu)));
+  if (audit.first_stack > Nanoseconds::zero()) {
+    console.Detail(absl::StrFormat("the first stack was known %.1f ms after the attach",
+                                   Seconds(audit.first_stack) * 1e3));
+  }
+  if (audit.tables_compiled + audit.tables_loaded > 0) {
+    console.Detail(absl::StrFormat("unwind tables: %d compiled, %d from the cache",
+                                   audit.tables_compiled, audit.tables_loaded));
+  }
+  if (!audit.table_cache_problem.empty()) {
+    console.Detail("unwind tables are not kept: " + audit.table_cache_problem);
+  }
   for (const auto& [reason, count] : audit.truncated) {
     console.Detail(absl::StrFormat("truncated, %s: %d", reason, count));
   }

@@ -25,8 +25,7 @@ ExitCode RunReplay(const Options& options, const Console& console) {
   if (!signals.ok()) {
     return console.Fail(signals.status(), About::kFile);
   }
-  absl::StatusOr<CaptureResult> result =
-      ReplayRecording(options.files.front(), options.capture.unwind);
+  absl::StatusOr<CaptureResult> result = ReplayRecording(options.files.front(), options.capture);
   if (!result.ok()) {
     return console.Fail(result.status(), About::kFile);
   }

@@ -88,6 +88,9 @@ CaptureResult Capture::Stop() {
   result.audit = pipeline_.audit();
   result.audit.duration = ended_at - header_.start;
   result.audit.own_cpu = OwnCpuTime();
+  if (!header_.is_replay && result.audit.samples > 0) {
+    result.audit.first_stack = pipeline_.first_stack_at() - header_.start;
+  }
   result.names = pipeline_.writer().TakeModuleNames();
   FillHeader();
   pipeline_.writer().header().duration_nanos = result.audit.duration.count();

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "sampler/unwind/cfi_cache.h"
+
 namespace whyslow {
 namespace {
 
@@ -25,7 +27,7 @@ FramePointerChain ChainOf(const StackSample& sample) {
 }  // namespace
 
 Pipeline::Pipeline(PipelineOptions options)
-    : options_(std::move(options)), unwinder_(options_.unwind) {}
+    : options_(std::move(options)), unwinder_(options_.unwind, options_.table_cache.get()) {}
 
 void Pipeline::Handle(Event& event) {
   std::visit([&](auto& what) { On(event.when, what); }, event.what);
@@ -64,13 +66,15 @@ void Pipeline::On(Instant when, StackSample& sample) {
   if (!IsWanted(sample.tid)) {
     return;
   }
-  ++audit_.samples;
   Process& process = processes_.Get(sample.pid);
   frames_.clear();
   AddKernelFrames(sample);
   AddUserFrames(process, sample);
   cpu_time_.Add(when, sample.pid, sample.tid, NameOfThread(sample.pid, sample.tid),
                 writer_.AddStack(frames_), sample.period);
+  if (audit_.samples++ == 0) {
+    first_stack_at_ = MonotonicClock::now();
+  }
   MoveFinishedRows();
 }
 
@@ -173,6 +177,11 @@ void Pipeline::Finish(Instant when) {
   MoveFinishedRows();
   audit_.exact_cpu = cpu_time_.exact_time();
   audit_.sampled_cpu = cpu_time_.sampled_time();
+  if (options_.table_cache != nullptr) {
+    audit_.tables_compiled = options_.table_cache->compiled();
+    audit_.tables_loaded = options_.table_cache->loaded();
+    audit_.table_cache_problem = options_.table_cache->problem();
+  }
 }
 
 }  // namespace whyslow

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -15,9 +16,12 @@
 
 namespace whyslow {
 
+class CfiCache;
+
 struct PipelineOptions {
   UnwindMode unwind = UnwindMode::kAuto;
-  std::vector<Tid> only_threads;  // empty: all
+  std::shared_ptr<CfiCache> table_cache;  // null: unwind tables are compiled anew
+  std::vector<Tid> only_threads;          // empty: all
 };
 
 class Pipeline {
@@ -29,6 +33,8 @@ class Pipeline {
   void Finish(Instant when);
 
   const Audit& audit() const { return audit_; }
+  // On the clock of now, also where events come from a recording. Zero: there was no sample.
+  Instant first_stack_at() const { return first_stack_at_; }
   ProfileWriter& writer() { return writer_; }
 
  private:
@@ -54,6 +60,7 @@ class Pipeline {
   CpuTimeScaler cpu_time_;
   ProfileWriter writer_;
   Audit audit_;
+  Instant first_stack_at_;
   // Storage that one sample leaves to the next.
   NativeStack native_;
   std::vector<LocationIndex> frames_;

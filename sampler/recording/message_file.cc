@@ -94,6 +94,8 @@ absl::Status MessageWriter::Close() {
 
 absl::StatusOr<MessageReader> MessageReader::Open(const std::string& path) {
   ASSIGN_OR_RETURN(UniqueFd fd, OpenReadOnly(path));
+  // It may come through a pipe (/dev/stdin), whose writer is to be waited for.
+  fcntl(fd.get(), F_SETFL, 0);
   GzipPtr file(gzdopen(fd.get(), "rb"));
   if (file == nullptr) {
     return MakeStatus(absl::StatusCode::kResourceExhausted, path + ": out of memory");

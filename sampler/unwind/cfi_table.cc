@@ -205,6 +205,14 @@ CfiTable CfiTable::FromSources(std::span<const CfiSource> sources, Architecture 
   return table;
 }
 
+CfiTable CfiTable::FromParts(ElfAddress base, std::vector<CfiRow> rows, RuleSet rules) {
+  CfiTable table;
+  table.base_ = base.value();
+  table.rows_ = std::move(rows);
+  table.rules_ = std::move(rules);
+  return table;
+}
+
 const UnwindRule& CfiTable::Find(ElfAddress address) const {
   const uint64_t offset = address.value() - base_;
   if (offset > std::numeric_limits<uint32_t>::max()) {

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "base/address.h"
@@ -24,11 +25,16 @@ class CfiTable {
   // From the bytes of sections. Only code in [start, end) counts, and at most 4 GiB of it.
   static CfiTable FromSources(std::span<const CfiSource> sources, Architecture architecture,
                               ElfAddress start, ElfAddress end);
+  // Of parts that were a table's before. Rows are in order, and every index in rows and rules leads
+  // into its list: who reads parts from somewhere has to check that.
+  static CfiTable FromParts(ElfAddress base, std::vector<CfiRow> rows, RuleSet rules);
 
   // The rule for the instruction that holds this address; its `cfa` may be kNone. Never null.
   const UnwindRule& Find(ElfAddress address) const;
 
   const RuleSet& rules() const { return rules_; }
+  ElfAddress base() const { return ElfAddress(base_); }  // where the rows' addresses count from
+  std::span<const CfiRow> rows() const { return rows_; }
   size_t row_count() const { return rows_.size(); }
 
  private:

@@ -55,9 +55,10 @@ bool LeadsToRoot(const CfiTable& table, ElfAddress after_system_call) {
 
 }  // namespace
 
-CodeRules::CodeRules(Architecture architecture, UnwindMode mode)
+CodeRules::CodeRules(Architecture architecture, UnwindMode mode, CfiCache* cache)
     : architecture_(architecture),
       mode_(mode),
+      table_cache_(cache),
       shapes_(MakeShapeRules(architecture)),
       frame_pointer_rule_(UseShape({}, shapes_.rules[static_cast<size_t>(Shape::kFramePointer)])),
       cache_(size_t{1} << kSlotBits) {}
@@ -75,7 +76,8 @@ const CodeRules::ModuleCode& CodeRules::CodeOf(const ModuleFileRef& module) {
   const auto [at, is_new] = modules_.try_emplace(module);
   if (is_new && module != nullptr && module->elf() != nullptr) {
     const ElfFile& elf = *module->elf();
-    at->second.table = std::make_unique<CfiTable>(CfiTable::FromElf(elf));
+    at->second.table = std::make_unique<CfiTable>(
+        table_cache_ != nullptr ? table_cache_->TableOf(elf) : CfiTable::FromElf(elf));
     at->second.is_go = elf.FindSection(".gopclntab") != nullptr ||
                        elf.FindSection(".data.rel.ro.gopclntab") != nullptr;
   }

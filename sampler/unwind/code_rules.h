@@ -11,6 +11,7 @@
 #include "base/address.h"
 #include "sampler/target/address_space.h"
 #include "sampler/target/target_memory.h"
+#include "sampler/unwind/cfi_cache.h"
 #include "sampler/unwind/cfi_table.h"
 #include "sampler/unwind/code_reader.h"
 #include "sampler/unwind/stack_end.h"
@@ -51,7 +52,8 @@ static_assert(sizeof(CodeRule) == 64);
 // Used by one thread. Keeps one compiled table a module, shared by all processes that map it.
 class CodeRules {
  public:
-  CodeRules(Architecture architecture, UnwindMode mode);
+  // `cache` may be null: every table is compiled then.
+  CodeRules(Architecture architecture, UnwindMode mode, CfiCache* cache);
 
   // `is_exact`: the thread was executing there; else a call will return there. The reference is
   // valid until the next call. Addresses from 2^63 on never have a rule.
@@ -104,6 +106,7 @@ class CodeRules {
 
   Architecture architecture_;
   UnwindMode mode_;
+  CfiCache* table_cache_;
   RuleSet shapes_;
   CodeRule frame_pointer_rule_;
   // By the module itself, which the entry keeps alive.

@@ -29,13 +29,13 @@ std::string_view ReasonFor(StackEnd end) {
   return "unknown";
 }
 
-StackUnwinder::StackUnwinder(UnwindMode mode) : mode_(mode) {}
+StackUnwinder::StackUnwinder(UnwindMode mode, CfiCache* cache) : mode_(mode), cache_(cache) {}
 StackUnwinder::~StackUnwinder() = default;
 
 CodeRules& StackUnwinder::RulesFor(Architecture architecture) {
   std::unique_ptr<CodeRules>& rules = rules_[static_cast<size_t>(architecture)];
   if (rules == nullptr) {
-    rules = std::make_unique<CodeRules>(architecture, mode_);
+    rules = std::make_unique<CodeRules>(architecture, mode_, cache_);
   }
   return *rules;
 }

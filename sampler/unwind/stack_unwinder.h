@@ -26,6 +26,7 @@ struct FramePointerChain {
   bool is_whole = false;                      // else the kernel's limit may have cut it
 };
 
+class CfiCache;
 class CodeRules;
 
 // Used by one thread. Keeps one compiled table a module, shared by all processes that map it.
@@ -33,7 +34,8 @@ class StackUnwinder {
  public:
   static constexpr size_t kMaxFrames = 16'384;
 
-  explicit StackUnwinder(UnwindMode mode = UnwindMode::kAuto);
+  // `cache` keeps the tables from one run to the next; null: none is kept. It has to outlive this.
+  explicit StackUnwinder(UnwindMode mode = UnwindMode::kAuto, CfiCache* cache = nullptr);
   ~StackUnwinder();
 
   // Replaces `out`, whose storage is kept for the next stack. The leaf is where the thread was
@@ -50,6 +52,7 @@ class StackUnwinder {
   CodeRules& RulesFor(Architecture architecture);
 
   UnwindMode mode_;
+  CfiCache* cache_;
   uint64_t signature_mask_ = 0;
   // By architecture. In life only the host's is used; recordings may come from elsewhere.
   std::unique_ptr<CodeRules> rules_[2];

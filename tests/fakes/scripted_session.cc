@@ -79,7 +79,8 @@ absl::StatusOr<std::unique_ptr<CaptureSession>> StartSession(const SessionOption
   return std::unique_ptr<CaptureSession>(new ScriptedSession(options));
 }
 
-absl::StatusOr<CaptureResult> ReplayRecording(const std::string& /*path*/, UnwindMode /*unwind*/) {
+absl::StatusOr<CaptureResult> ReplayRecording(const std::string& /*path*/,
+                                              const SessionOptions& /*options*/) {
   return ScriptedSession(SessionOptions()).Stop();
 }
 

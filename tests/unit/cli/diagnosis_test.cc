@@ -79,6 +79,15 @@ TEST(Diagnose, TheCommandKeepsWhatIsAlreadyGranted) {
             "cap_checkpoint_restore,cap_dac_read_search=ep /usr/bin/whyslow");
 }
 
+TEST(Diagnose, ACacheThatCannotBeUsedIsMissing) {
+  MachineFacts facts = RootOnANewKernel();
+  facts.table_cache = "/root/.cache/whyslow";
+  EXPECT_EQ(Find(facts, "cache").finding, "/root/.cache/whyslow");
+  facts.table_cache_problem = "/home/ann: it belongs to user 1000";
+  EXPECT_FALSE(Find(facts, "cache").is_fine);
+  EXPECT_THAT(Find(facts, "cache").finding, HasSubstr("belongs to user 1000"));
+}
+
 TEST(Diagnose, ParanoidMattersOnlyWithoutPerfmon) {
   MachineFacts facts = OrdinaryUser();
   EXPECT_THAT(Find(facts, "perf_event_paranoid").remedy,

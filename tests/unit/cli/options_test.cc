@@ -194,6 +194,16 @@ TEST(Options, WaitsAreNotInThisVersionAndSaySo) {
   EXPECT_THAT(AttachProblem({"--mode", "fast"}), HasSubstr("one of cpu"));
 }
 
+TEST(Options, UnwindTablesAreCachedWhereTheUserWants) {
+  EXPECT_TRUE(Attach({}).capture.caches_tables);
+  EXPECT_EQ(Attach({}).capture.cache_directory, "");
+  EXPECT_FALSE(Attach({"--cache", "no"}).capture.caches_tables);
+  EXPECT_TRUE(Attach({"--cache", "./no"}).capture.caches_tables);
+  EXPECT_EQ(Attach({"--cache", "./no"}).capture.cache_directory, "./no");
+  EXPECT_EQ(Parsed({"replay", "raw", "--cache", "dir"}).capture.cache_directory, "dir");
+  EXPECT_THAT(AttachProblem({"--cache", ""}), HasSubstr("it is empty"));
+}
+
 TEST(Options, ChoicesNameWhatThereIs) {
   EXPECT_THAT(AttachProblem({"--unwind", "magic"}), HasSubstr("auto, dwarf, fp"));
   EXPECT_THAT(AttachProblem({"--event", "page-faults"}), HasSubstr("cpu-clock, cycles"));

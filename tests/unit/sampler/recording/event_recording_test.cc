@@ -1,11 +1,13 @@
 #include "sampler/recording/event_recording.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 namespace whyslow {
 namespace {
@@ -77,9 +79,10 @@ class Recording : public testing::Test {
     RecordingHeader header;
     Instant ended_at;
   };
-  Replayed Replay() {
+  Replayed Replay() { return Replay(path_); }
+  static Replayed Replay(const std::string& path) {
     Replayed replayed;
-    auto source = ReplaySource::Open(path_);
+    auto source = ReplaySource::Open(path);
     if (!source.ok()) {
       replayed.status = source.status();
       return replayed;
@@ -184,6 +187,27 @@ TEST_F(Recording, TheHeaderComesBack) {
   EXPECT_EQ(header.attached_at, InstantFromNanos(500));
   EXPECT_EQ(header.targets, std::vector<Pid>{Pid{7}});
   EXPECT_EQ(Replay().ended_at, InstantFromNanos(9000));
+}
+
+TEST_F(Recording, ItCanComeThroughAPipeWhoseWriterIsSlow) {
+  ASSERT_TRUE(Record(std::vector<Event>(500, Event{.what = SomeSample()})).ok());
+  std::ifstream file(path_, std::ios::binary);
+  const std::string content(std::istreambuf_iterator<char>(file), {});
+  int ends[2] = {-1, -1};
+  ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+  std::thread writer([&content, end = ends[1]] {
+    for (const char& byte : content) {
+      EXPECT_EQ(write(end, &byte, 1), 1);
+    }
+    close(end);
+  });
+
+  const Replayed replayed = Replay("/proc/self/fd/" + std::to_string(ends[0]));
+
+  EXPECT_TRUE(replayed.status.ok()) << replayed.status;
+  EXPECT_THAT(replayed.events, SizeIs(500));
+  writer.join();
+  close(ends[0]);
 }
 
 TEST_F(Recording, ItIsForItsOwnerOnly) {

@@ -122,7 +122,7 @@ struct TestElf {
     for (const auto& [name, content] : sections) {
       Elf64_Shdr header{};
       header.sh_name = static_cast<uint32_t>(names.size());
-      header.sh_type = SHT_PROGBITS;
+      header.sh_type = name.starts_with(".note") ? SHT_NOTE : SHT_PROGBITS;
       header.sh_addr = content.first;
       header.sh_offset = image.size();
       header.sh_size = content.second.size();
