@@ -132,8 +132,8 @@ def table(outcomes, tools, command):
              "Made by `" + command + "` on " + time.strftime("%Y-%m-%d", time.gmtime()) + "; sources and truth are in "
              "`tests/situations/`. A profiler is right in a situation when at least 99 % of its samples have exactly the "
              "true chain of functions up to the root, inlined ones included, with the true names and, where lines are asked "
-             "for, with file and line; in four situations that carry no complete information a stack may instead say what "
-             "is missing (`[truncated: REASON]`).", ""]
+             "for, with file and line; where a program does not carry the information (`marked` in the sources) a stack may "
+             "instead say that something is missing (`[truncated: REASON]`) and be true in the rest.", ""]
     lines += [f"- {tool.name}: `{tool.command}`{'; ' + tool.missing() if tool.missing() else ''}" for tool in tools]
     lines += ["", "| | " + " | ".join(tool.name for tool in tools) + " |", "| --- |" + " --- |" * len(tools)]
     lines += [f"| right in, of {len(ran)} | " + " | ".join(count_of(ran, tool) for tool in tools) + " |"]

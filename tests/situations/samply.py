@@ -30,8 +30,11 @@ class Samply:
             raise ToolFailed("samply wrote no file")
         with gzip.open(file) as content:
             profile = json.load(content)
-        with _server(file, surroundings) as url:
-            return list(_rows(profile, url))
+        try:
+            with _server(file, surroundings) as url:
+                return list(_rows(profile, url))
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise ToolFailed(f"its profile reads otherwise than expected: {error!r}") from error
 
 
 @contextlib.contextmanager

@@ -15,8 +15,8 @@ from situation import CHAIN, GLIBC, MARK, UNNAMED, Failed, Situation, Surroundin
 _ARGUMENTS = r"(?:\(unsigned long\))?"
 INLINED = (rf"{GLIBC};main;outer\(unsigned long\);Middle{_ARGUMENTS};leaf\(unsigned long\);"
            rf"(?:Cart<unsigned long>::)Add{_ARGUMENTS};Innermost{_ARGUMENTS}")
-LINES = (r".*;main@<inlined.cc main>;outer\(unsigned long\)@<inlined.cc outer>;[^;@]*Middle[^;@]*@<inlined.cc middle>;"
-         r"leaf\(unsigned long\)@<inlined.cc leaf>;[^;@]*Add[^;@]*@<inlined.h add>;Innermost[^;@]*@<inlined.h innermost>")
+LINES = (r".*;main@<inlined.cc main>;outer[^;@]*@<inlined.cc outer>;[^;@]*Middle[^;@]*@<inlined.cc middle>;"
+         r"leaf[^;@]*@<inlined.cc leaf>;[^;@]*Add[^;@]*@<inlined.h add>;Innermost[^;@]*@<inlined.h innermost>")
 
 
 def inlined(name, *commands, needs=("g++",), chain=INLINED, **how):

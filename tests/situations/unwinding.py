@@ -100,7 +100,8 @@ CROSSED = (
               seen=((r"clock_gettime[^;]*;(?:__vdso_clock_gettime|clock_gettime|\[\[?vdso[^;]*)$", 0.2),), needs=("gcc",)),
     Situation("makecontext", (gcc(source="context.c"),), r"__start_context;outer;middle;leaf", needs=("gcc",)),
     Situation("C++20 coroutine", (gcc("-std=c++20", "coroutine.cc", "g++"),),
-              rf"{GLIBC};main;outer\(Task&\);Middle\([^;]*;leaf\(unsigned long\)", needs=("g++",)),
+              rf"{GLIBC};main;outer\(Task&\);Middle\([^;]*;leaf\(unsigned long\)",
+              short_chain=rf"{GLIBC};main;outer;Middle[^;]*;leaf", needs=("g++",)),
     Situation("thread", (gcc("-pthread", "thread.c"),), rf"{THREAD};outer;middle;leaf", needs=("gcc",)),
     # libstdc++ calls the function directly, or by a jump from a member function.
     Situation("std::thread", (gcc("-pthread", "std_thread.cc", "g++"),),
