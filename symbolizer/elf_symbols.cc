@@ -22,6 +22,14 @@ struct Symbol {
   bool has_size() const { return end != start; }
 };
 
+// "$x", "$d" and the like of ARM, alone or with a suffix, mark code and data. Swift's names begin
+// with a dollar, too.
+bool IsMappingMark(std::string_view name) {
+  return name.size() >= 2 && name[0] == '$' &&
+         std::string_view("adtx").find(name[1]) != std::string_view::npos &&
+         (name.size() == 2 || name[2] == '.');
+}
+
 class SymbolTable {
  public:
   SymbolTable(const ElfFile& elf, const ElfSection& section) : elf_(elf) {
@@ -74,8 +82,7 @@ class SymbolTable {
                           .name = row.st_name,
                           .section = row.st_shndx,
                           .info = row.st_info};
-      // "$x" and "$d" of ARM64 mark code and data.
-      if (const std::string_view name = NameOf(symbol); !name.empty() && name.front() != '$') {
+      if (const std::string_view name = NameOf(symbol); !name.empty() && !IsMappingMark(name)) {
         symbols_.push_back(symbol);
       }
     }

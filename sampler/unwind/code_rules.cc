@@ -36,6 +36,21 @@ bool MayStartFunction(const UnwindRule& rule, Architecture architecture) {
                                         rule.cfa_offset == (is_x86 ? 8 : 0));
 }
 
+// The rules tell that a function begins here.
+bool StartsFunction(const UnwindRule& rule, Architecture architecture) {
+  return rule.cfa != CfaKind::kNone && MayStartFunction(rule, architecture);
+}
+
+// makecontext lets the first function of a context return to the start of one that nothing calls.
+bool NothingCalled(const CodeWindow& start, Architecture architecture) {
+  return !FollowsCall(start, architecture) && !IsSignalTrampoline(start, architecture);
+}
+
+bool IsEntryCode(const Mapping& mapping, ElfAddress address) {
+  const ElfFile* elf = mapping.module != nullptr ? mapping.module->elf() : nullptr;
+  return elf != nullptr && address - elf->entry() < kEntryBytes;
+}
+
 // Where clone's system call returns, once to the caller and once in the new thread, CFI cannot
 // speak for both. It is silent up to the code of the new thread alone, which says that nothing
 // called it.
@@ -62,6 +77,11 @@ CodeRules::CodeRules(Architecture architecture, UnwindMode mode, CfiCache* cache
       shapes_(MakeShapeRules(architecture)),
       frame_pointer_rule_(UseShape({}, shapes_.rules[static_cast<size_t>(Shape::kFramePointer)])),
       cache_(size_t{1} << kSlotBits) {}
+
+bool CodeRules::ReturnsToEntryCode(RuntimeAddress pc, const AddressSpace& space) {
+  const Mapping* mapping = space.Find(pc - 1);
+  return mapping != nullptr && IsEntryCode(*mapping, mapping->ToElf(pc - 1));
+}
 
 bool CodeRules::FollowsCall(const CodeRule& rule, RuntimeAddress pc, const AddressSpace& space,
                             const TargetMemory& memory) const {
@@ -183,9 +203,15 @@ CodeRule CodeRules::Make(RuntimeAddress pc, bool is_exact, const AddressSpace& s
       return result;
     }
   }
-  const ElfFile* elf = mapping->module != nullptr ? mapping->module->elf() : nullptr;
-  if (elf != nullptr && mapping->ToElf(lookup) - elf->entry() < kEntryBytes) {
+  if (IsEntryCode(*mapping, mapping->ToElf(lookup))) {
     result.end = StackEnd::kRoot;
+    return result;
+  }
+  if (!is_exact && table != nullptr && !has_rule &&
+      StartsFunction(table->Find(mapping->ToElf(pc)), architecture_) &&
+      NothingCalled(CodeWindow::Read(pc, mapping, memory), architecture_)) {
+    result.end = StackEnd::kRoot;
+    result.is_function_start = true;
     return result;
   }
   if (is_exact && table != nullptr && rule.cfa == CfaKind::kNone &&

@@ -41,6 +41,8 @@ struct alignas(64) CodeRule {
   // Go's runtime changes stacks without a word in its CFI, but keeps the chain of frame pointers
   // and clears it at each root.
   bool is_go : 1 = false;
+  // The address is the start of a function that nothing called: it was put on the stack by hand.
+  bool is_function_start : 1 = false;
   // A call instruction stands before the address.
   mutable AfterCall after_call = AfterCall::kNotLookedUp;
   const RuleSet* set = nullptr;
@@ -81,6 +83,8 @@ class CodeRules {
       cache_.assign(cache_.size(), {});
     }
   }
+  // Whether the call before this address is in a program's entry code.
+  static bool ReturnsToEntryCode(RuntimeAddress pc, const AddressSpace& space);
   // Whether a call instruction stands before this address, whose rule is `rule`.
   bool FollowsCall(const CodeRule& rule, RuntimeAddress pc, const AddressSpace& space,
                    const TargetMemory& memory) const;

@@ -134,6 +134,12 @@ std::optional<StackWalk::Caller> StackWalk::StepByGuess(CodeRule code) {
     copy_ended = copy_ended || (!caller && failed_ == StackEnd::kCopyEnded);
     fp_ = fp;
   }
+  if (code.end == StackEnd::kRoot && !is_exact_) {
+    const std::optional<Caller> entry = FindEntryCode();
+    if (entry) {
+      return entry;
+    }
+  }
   // By custom, entry code clears the frame pointer; but code that keeps something else in it may
   // have a zero there, too.
   const bool is_entry = fp == 0 && !is_exact_ && guesses.size() == 1;
@@ -141,6 +147,21 @@ std::optional<StackWalk::Caller> StackWalk::StepByGuess(CodeRule code) {
     Fail(is_entry ? StackEnd::kRoot : StackEnd::kCopyEnded);
   } else {
     Fail(code.end);
+  }
+  return std::nullopt;
+}
+
+std::optional<StackWalk::Caller> StackWalk::FindEntryCode() {
+  constexpr uint64_t kWords = 32;
+  for (uint64_t at = sp_; at < sp_ + kWords * sizeof(uint64_t); at += sizeof(uint64_t)) {
+    const std::optional<uint64_t> word = words_.Word(at);
+    if (!word) {
+      return std::nullopt;
+    }
+    const Caller entry{.pc = *word, .sp = at + sizeof(uint64_t)};
+    if (CodeRules::ReturnsToEntryCode(RuntimeAddress(entry.pc), space_) && LooksRight(entry)) {
+      return entry;
+    }
   }
   return std::nullopt;
 }
@@ -454,7 +475,7 @@ bool StackWalk::Enter(const Caller& caller, bool is_signal_frame) {
   sp_is_guess_ = std::exchange(guessed_by_record_, false);
   is_exact_ = is_signal_frame;
   left_stack_ = left_stack_ || is_signal_frame;
-  const bool is_return = !is_exact_ && !code_->is_signal_frame;
+  const bool is_return = !is_exact_ && !code_->is_signal_frame && !code_->is_function_start;
   out_.frames.push_back(is_return ? RuntimeCodeAddress::ReturnTo(RuntimeAddress(pc))
                                   : RuntimeCodeAddress::At(RuntimeAddress(pc)));
   return true;

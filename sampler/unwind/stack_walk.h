@@ -49,6 +49,9 @@ class StackWalk {
                ? CfaFromStackPointer(code.rule)
                : *fp_ + static_cast<uint64_t>(int64_t{code.rule.cfa_offset});
   }
+  // In a frame of unknown size that is called from the entry code by jumps alone (musl's): the
+  // entry code's return address, the last word of the frame.
+  std::optional<Caller> FindEntryCode();
   std::optional<uint64_t> CfaOfGuess(const UnwindRule& rule);
   std::optional<Caller> StepQuickly(const CodeRule& code, uint64_t cfa);
   std::optional<Caller> StepGenerally(const CodeRule& code);

@@ -57,6 +57,13 @@ TEST(ElfSymbols, ASymbolCoversItsSizeAndNoMore) {
               ElementsAre("", "one", "one", "", "two", ""));
 }
 
+TEST(ElfSymbols, MarksOfCodeAndDataAreNoNamesButSwiftsAre) {
+  SymbolImage image;
+  image.Add("$x", 0x1000, 0).Add("$d.12", 0x1010, 0).Add("$s4shop4leafyS2uF", 0x1020, 0x10);
+
+  EXPECT_THAT(image.NamesOf({0x1000, 0x1010, 0x1020}), ElementsAre("", "", "$s4shop4leafyS2uF"));
+}
+
 TEST(ElfSymbols, ALabelReachesToTheNextSymbolOrTheEndOfItsSection) {
   SymbolImage image;
   image.Add("start", 0x1000, 0, STT_NOTYPE).Add("next", 0x1100, 0x10).Add("last", 0x1200, 0);

@@ -379,6 +379,39 @@ TEST_F(StackUnwinderTest, ExitOfMainIsARootWhereNothingSaysSo) {
   EXPECT_EQ(Unwind(0x1100, FakeMemory(kStack, {Runs(0x1500), 5, 6})).end, StackEnd::kRoot);
 }
 
+TEST_F(StackUnwinderTest, EntryCodeThatJumpedToTheRootIsFoundOnTheStack) {
+  AddFunction(0x1100, 0x10, {});
+  PutCode(0x1500, {0x89, 0xc7, 0xe8, 0, 0, 0, 0});  // mov %eax,%edi; call exit
+  PutCallBefore(0x1816);
+  elf_.entry = 0x1800;
+  const FakeMemory memory(kStack, {Runs(0x1500), 5, Runs(0x1820), Runs(0x1816), 6});
+
+  const NativeStack stack = Unwind(0x1100, memory);
+
+  // 0x1820 is in the entry code, but no call stands before it.
+  EXPECT_THAT(stack.frames, ElementsAre(Exact(0x1100), Return(0x1500), Return(0x1816)));
+  EXPECT_EQ(stack.end, StackEnd::kRoot);
+}
+
+TEST_F(StackUnwinderTest, AFunctionThatNothingCalledIsTheRootOfItsContext) {
+  AddFunction(0x1100, 0x10, {});
+  AddFunction(0x1300, 0x10, {});
+
+  const NativeStack stack = Unwind(0x1100, FakeMemory(kStack, {Runs(0x1300), 5}));
+
+  EXPECT_THAT(stack.frames, ElementsAre(Exact(0x1100), Exact(0x1300)));
+  EXPECT_EQ(stack.end, StackEnd::kRoot);
+}
+
+TEST_F(StackUnwinderTest, AFunctionStartBehindACallIsNoRoot) {
+  AddFunction(0x1100, 0x10, {});
+  AddFunction(0x1300, 0x10, {});
+  PutCallBefore(0x1300);  // the last instruction of code without CFI
+
+  EXPECT_THAT(Unwind(0x1100, FakeMemory(kStack, {Runs(0x1300), 5})).frames,
+              ElementsAre(Exact(0x1100), Return(0x1300)));
+}
+
 TEST_F(StackUnwinderTest, GosStackSwitchesAreFollowedByTheFramePointer) {
   is_go_ = true;
   // The frame at 0x1600 runs on the system stack; its caller's frame is on a goroutine's, below.

@@ -1,0 +1,1 @@
+unsigned long tiny(unsigned long x) { return x; }
