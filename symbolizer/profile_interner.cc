@@ -38,6 +38,16 @@ size_t CharacterLength(std::string_view text) {
   return value >= lowest && value <= 0x10FFFF && !is_surrogate ? length : 0;
 }
 
+// Nearly every name; a loop without branches, which the compiler makes many bytes wide.
+bool IsPrintableAscii(std::string_view text) {
+  unsigned bad = 0;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    bad |= static_cast<unsigned>(byte < 0x20) | static_cast<unsigned>(byte >= 0x7F);
+  }
+  return bad == 0;
+}
+
 }  // namespace
 
 std::string PrintableText(std::string_view text) {
@@ -70,8 +80,13 @@ ProfileInterner::FunctionKey ProfileInterner::KeyOf(const Function& function) {
 }
 
 StringIndex ProfileInterner::InternString(std::string_view text) {
-  const auto [row, is_new] = strings_.try_emplace(
-      PrintableText(text), StringIndex(static_cast<uint32_t>(profile_.strings.size())));
+  return IsPrintableAscii(text) ? InternPrintable(text) : InternPrintable(PrintableText(text));
+}
+
+StringIndex ProfileInterner::InternPrintable(std::string_view text) {
+  const auto [row, is_new] =
+      strings_.try_emplace(absl::string_view(text.data(), text.size()),
+                           StringIndex(static_cast<uint32_t>(profile_.strings.size())));
   if (is_new) {
     profile_.strings.push_back(row->first);
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <absl/container/flat_hash_map.h>
+#include <absl/strings/string_view.h>
 
 #include <cstdint>
 #include <string>
@@ -24,6 +25,7 @@ class ProfileInterner {
  private:
   using FunctionKey = std::tuple<uint32_t, uint32_t, uint32_t, int64_t>;
   static FunctionKey KeyOf(const Function& function);
+  StringIndex InternPrintable(std::string_view text);
 
   Profile& profile_;
   absl::flat_hash_map<std::string, StringIndex> strings_;

@@ -91,10 +91,15 @@ void RunAll(const Profile& profile, const SymbolizeOptions& options, std::vector
 void Apply(const ModuleJob& job, Profile& profile, ProfileInterner& interner,
            SymbolizeReport& report) {
   Module& module = profile.modules[job.module.value()];
-  std::vector<FunctionIndex> functions;
-  functions.reserve(job.names.functions.size());
-  for (const NamedFunction& function : job.names.functions) {
-    functions.push_back(interner.InternFunction(function));
+  // In the order of the addresses, and only what is used: then the tables do not depend on where
+  // the names came from.
+  std::vector<FunctionIndex> functions(job.names.functions.size());
+  for (const std::vector<NamedLine>& lines : job.names.lines) {
+    for (const NamedLine& line : lines) {
+      if (!functions[line.function].valid()) {
+        functions[line.function] = interner.InternFunction(job.names.functions[line.function]);
+      }
+    }
   }
   for (const LocationIndex index : job.locations) {
     Location& location = profile.locations[index.value()];

@@ -24,6 +24,7 @@ struct DwarfSections {
   static DwarfSections Load(const ElfFile& elf, std::string_view suffix = "");
 
   uint64_t total_bytes() const;
+  void ForgetPages() const;
 };
 
 // A hostile file can let every unit point to the same long table. What honest files need is linear
@@ -33,6 +34,8 @@ class WorkBudget {
   explicit WorkBudget(uint64_t section_bytes) : left_(5'000'000) { Grow(section_bytes); }
 
   void Grow(uint64_t section_bytes) { left_ += section_bytes * 16; }
+
+  bool exhausted() const { return left_ == 0; }
 
   bool Spend(uint64_t amount) {
     if (amount > left_) {
