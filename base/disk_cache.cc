@@ -200,7 +200,7 @@ absl::Status DiskCache::Write(std::string_view name, std::string_view content) c
     return ErrnoStatus(errno, "random numbers");
   }
   const std::string temporary = "." + kind_ + "-" + std::to_string(random);
-  const absl::Status status = WriteTemporary(temporary, file, content);
+  absl::Status status = WriteTemporary(temporary, file, content);
   if (!status.ok()) {
     unlinkat(folder_.get(), temporary.c_str(), 0);
     return status;

@@ -10,6 +10,7 @@
 #include "base/status.h"
 #include "cli/progress.h"
 #include "cli/table.h"
+#include "symbolizer/names_cache.h"
 
 namespace whyslow {
 namespace {
@@ -70,6 +71,12 @@ SymbolizeReport NameAddresses(CaptureResult& result, Debuginfod* debuginfod,
                               const Console& console) {
   SymbolizeOptions options;
   options.debuginfod = debuginfod;
+  const absl::StatusOr<std::unique_ptr<NamesCache>> cache = NamesCache::OpenForUser();
+  if (cache.ok()) {
+    options.cache = cache->get();
+  } else {
+    console.Detail("names are not kept for the next run: " + std::string(cache.status().message()));
+  }
   if (debuginfod == nullptr) {
     return AddNames(result, options);
   }

@@ -23,7 +23,7 @@ namespace {
 class Packer {
  public:
   std::string Pack(std::string_view key, std::span<const uint64_t> addresses,
-                   const ModuleNames& names) {
+                   const NamedAddresses& names) {
     Number(key.size(), 4);
     out_ += key;
     Number(names.has_debug_information ? 1 : 0, 1);
@@ -113,7 +113,7 @@ constexpr uint32_t kNoFunction = ~uint32_t{0};
 }  // namespace
 
 std::string KnownNames::Pack(std::string_view key, std::span<const uint64_t> addresses,
-                             const ModuleNames& names) {
+                             const NamedAddresses& names) {
   return Packer().Pack(key, addresses, names);
 }
 
@@ -217,10 +217,10 @@ NamedFunction KnownNames::FunctionAt(uint32_t row) const {
           .start_line = function.start_line};
 }
 
-ModuleNames JoinNames(std::span<const uint64_t> which, const KnownNames& known,
-                      std::span<const uint64_t> missing, const ModuleNames& found) {
-  ModuleNames joined{.has_debug_information =
-                         known.has_debug_information() || found.has_debug_information};
+NamedAddresses JoinNames(std::span<const uint64_t> which, const KnownNames& known,
+                         std::span<const uint64_t> missing, const NamedAddresses& found) {
+  NamedAddresses joined{.has_debug_information =
+                            known.has_debug_information() || found.has_debug_information};
   joined.lines.resize(which.size());
   std::vector<uint32_t> known_rows(known.function_count(), kNoFunction);
   std::vector<uint32_t> found_rows(found.functions.size(), kNoFunction);

@@ -25,7 +25,7 @@ class KnownNames {
   // lines[i] of `names` belongs to addresses[i] (sorted). Equal functions and texts stand there
   // once. Empty where that takes more than 4 GiB.
   static std::string Pack(std::string_view key, std::span<const uint64_t> addresses,
-                          const ModuleNames& names);
+                          const NamedAddresses& names);
 
   const std::vector<uint64_t>& addresses() const { return addresses_; }
   bool has_debug_information() const { return has_debug_information_; }
@@ -61,7 +61,7 @@ class KnownNames {
 
 // The names of `which` (sorted) out of what is known and what was found for `missing` (sorted, none
 // of them known). Functions stand in the order of their first use, whatever the source.
-ModuleNames JoinNames(std::span<const uint64_t> which, const KnownNames& known,
-                      std::span<const uint64_t> missing, const ModuleNames& found);
+NamedAddresses JoinNames(std::span<const uint64_t> which, const KnownNames& known,
+                         std::span<const uint64_t> missing, const NamedAddresses& found);
 
 }  // namespace whyslow

@@ -102,7 +102,7 @@ std::vector<SymbolHit> FindAllSymbols(const ModuleFiles& files, std::span<const 
 // Joins what DWARF and what the symbol tables know.
 class FileNamer {
  public:
-  FileNamer(const DwarfFile* dwarf, ModuleNames& names) : dwarf_(dwarf), names_(names) {}
+  FileNamer(const DwarfFile* dwarf, NamedAddresses& names) : dwarf_(dwarf), names_(names) {}
 
   std::vector<NamedLine> Lines(const std::vector<DwarfFrame>& frames, const SymbolHit& symbol) {
     std::vector<NamedLine> lines;
@@ -219,7 +219,7 @@ class FileNamer {
   }
 
   const DwarfFile* dwarf_;
-  ModuleNames& names_;
+  NamedAddresses& names_;
   std::vector<uint32_t> mangled_;  // rows of functions
   absl::flat_hash_map<FrameKey, uint32_t> by_frame_;
   absl::flat_hash_map<std::string, uint32_t> by_symbol_;
@@ -238,7 +238,7 @@ std::vector<GoHit> FindMissingGoFunctions(const ModuleFiles& files,
 FoundNames NameInFiles(const ModuleFiles& files, std::string_view path,
                        const std::vector<uint64_t>& wanted, unsigned threads) {
   FoundNames result;
-  ModuleNames& names = result.names;
+  NamedAddresses& names = result.names;
   names.lines.resize(wanted.size());
   const ElfFile* with_dwarf = files.with_dwarf();
   std::unique_ptr<DwarfFile> dwarf;
@@ -273,9 +273,9 @@ FoundNames NameInFiles(const ModuleFiles& files, std::string_view path,
 
 }  // namespace
 
-ModuleNames NameFileAddresses(const ModuleFileRef& file, std::string_view path,
-                              std::string_view build_id, const std::vector<uint64_t>& wanted,
-                              const SymbolizeOptions& options) {
+NamedAddresses NameFileAddresses(const ModuleFileRef& file, std::string_view path,
+                                 std::string_view build_id, const std::vector<uint64_t>& wanted,
+                                 const SymbolizeOptions& options) {
   const ModuleFiles files = FindFiles(file, path, build_id, options);
   const auto search = [&](const std::vector<uint64_t>& missing) {
     return NameInFiles(files, path, missing, options.threads);
@@ -293,9 +293,9 @@ ModuleNames NameFileAddresses(const ModuleFileRef& file, std::string_view path,
   return options.cache->Find(wanted, make_key, search);
 }
 
-ModuleNames NameKernelAddresses(const std::vector<uint64_t>& wanted,
-                                const SymbolizeOptions& options) {
-  ModuleNames names;
+NamedAddresses NameKernelAddresses(const std::vector<uint64_t>& wanted,
+                                   const SymbolizeOptions& options) {
+  NamedAddresses names;
   names.lines.resize(wanted.size());
   const absl::StatusOr<std::string> kallsyms = ReadFile(options.kallsyms_path, kMaxKallsyms);
   if (!kallsyms.ok()) {
@@ -320,9 +320,9 @@ ModuleNames NameKernelAddresses(const std::vector<uint64_t>& wanted,
   return names;
 }
 
-ModuleNames NameJitAddresses(std::string_view map, std::string_view dump,
-                             const std::vector<uint64_t>& wanted) {
-  ModuleNames names;
+NamedAddresses NameJitAddresses(std::string_view map, std::string_view dump,
+                                const std::vector<uint64_t>& wanted) {
+  NamedAddresses names;
   names.lines.resize(wanted.size());
   std::vector<JitCode> code = ReadJitMap(map);
   // The dump has lines, so it counts as the later one.

@@ -84,7 +84,7 @@ bool NamesCache::HasSettled(const NamesKey& key) const {
   return key.last_change_nanos() + settling_.count() <= NanosOf(now);
 }
 
-ModuleNames NamesCache::Find(
+NamedAddresses NamesCache::Find(
     const std::vector<uint64_t>& wanted, const std::function<NamesKey()>& make_key,
     const std::function<FoundNames(const std::vector<uint64_t>&)>& search) const {
   const NamesKey key = make_key();
@@ -107,7 +107,7 @@ ModuleNames NamesCache::Find(
 }
 
 void NamesCache::Keep(const NamesKey& key, const KnownNames& known,
-                      std::span<const uint64_t> missing, const ModuleNames& found) const {
+                      std::span<const uint64_t> missing, const NamedAddresses& found) const {
   std::vector<uint64_t> all;
   std::ranges::set_union(known.addresses(), missing, std::back_inserter(all));
   std::string packed = KnownNames::Pack(key.text(), all, JoinNames(all, known, missing, found));

@@ -45,7 +45,7 @@ class NamesKey {
 
 // What a search in the files gave.
 struct FoundNames {
-  ModuleNames names;
+  NamedAddresses names;
   bool may_be_kept = true;
 };
 
@@ -63,13 +63,14 @@ class NamesCache {
   // Names for all of `wanted` (sorted, no duplicates): from the cache, and by `search` for those
   // addresses that it does not have, which it then has the next time. `make_key` is called again
   // after the search, to see whether the files have changed meanwhile.
-  ModuleNames Find(const std::vector<uint64_t>& wanted, const std::function<NamesKey()>& make_key,
-                   const std::function<FoundNames(const std::vector<uint64_t>&)>& search) const;
+  NamedAddresses Find(const std::vector<uint64_t>& wanted,
+                      const std::function<NamesKey()>& make_key,
+                      const std::function<FoundNames(const std::vector<uint64_t>&)>& search) const;
 
  private:
   bool HasSettled(const NamesKey& key) const;
   void Keep(const NamesKey& key, const KnownNames& known, std::span<const uint64_t> missing,
-            const ModuleNames& found) const;
+            const NamedAddresses& found) const;
 
   DiskCache disk_;
   Nanoseconds settling_;

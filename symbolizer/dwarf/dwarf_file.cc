@@ -30,10 +30,14 @@ DwarfFile::DwarfFile(const ElfFile& elf, const ElfFile* alt, std::string program
 void DwarfFile::HaveRead(uint64_t bytes) {
   bytes_in_memory_ += bytes;
   if (bytes_in_memory_ > kKeptBytes) {
-    sections_.ForgetPages();
-    alt_sections_.ForgetPages();
-    bytes_in_memory_ = 0;
+    ForgetPages();
   }
+}
+
+void DwarfFile::ForgetPages() {
+  sections_.ForgetPages();
+  alt_sections_.ForgetPages();
+  bytes_in_memory_ = 0;
 }
 
 // Only units that do not say themselves where their code lies need this section; it is often
@@ -120,6 +124,7 @@ void DwarfFile::Resolve(std::span<const uint64_t> wanted,
   for (size_t i = 0; i < wanted.size(); ++i) {
     frames[i] = FramesOf(answers[i]);
   }
+  ForgetPages();  // symbol tables come next, and are large too
 }
 
 void DwarfFile::ResolveUnit(DwarfUnit& unit, std::span<const uint64_t> wanted,

@@ -64,6 +64,7 @@ class DwarfFile {
   };
 
   void HaveRead(uint64_t bytes);
+  void ForgetPages();
   void ReadAranges();
   void UnitRanges(DwarfUnit& unit, std::vector<AddressRange>& out);
   void ResolveUnit(DwarfUnit& unit, std::span<const uint64_t> wanted,

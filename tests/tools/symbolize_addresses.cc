@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <cstdio>
+#include <ctime>
 #include <iostream>
 #include <memory>
 #include <optional>
@@ -27,6 +28,12 @@ namespace {
 
 constexpr uint64_t kMaxCacheBytes = uint64_t{512} << 20;
 
+double CpuSeconds() {  // of all threads
+  timespec time{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
+}
+
 int Run(const std::string& path, const char* cache_folder) {
   absl::StatusOr<UniqueFd> fd = OpenReadOnly(path, /*regular_only=*/true);
   if (!fd.ok()) {
@@ -42,6 +49,7 @@ int Run(const std::string& path, const char* cache_folder) {
   }
   const ModuleIdentity identity = IdentityOf(*fd);
   const Instant start = MonotonicClock::now();
+  const double cpu_start = CpuSeconds();
   std::optional<NamesCache> cache;
   if (cache_folder != nullptr) {
     absl::StatusOr<DiskCache> disk = DiskCache::Open(cache_folder, "names", kMaxCacheBytes);
@@ -55,6 +63,7 @@ int Run(const std::string& path, const char* cache_folder) {
   const SymbolizeReport report = Symbolize(profile, {{.module = ModuleIndex(0), .file = file}},
                                            {.cache = cache ? &*cache : nullptr});
   const double seconds = std::chrono::duration<double>(MonotonicClock::now() - start).count();
+  const double cpu_seconds = CpuSeconds() - cpu_start;
   for (const Location& location : profile.locations) {
     std::printf("0x%lx\n", location.address);
     for (const Line& line : location.lines) {
@@ -67,8 +76,8 @@ int Run(const std::string& path, const char* cache_folder) {
   }
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
-  std::fprintf(stderr, "%lu addresses, %lu unresolved, %.3f s, peak %ld MB\n", report.locations,
-               report.unresolved, seconds, usage.ru_maxrss / 1024);
+  std::fprintf(stderr, "%lu addresses, %lu unresolved, %.3f s, CPU %.3f s, peak %ld MB\n",
+               report.locations, report.unresolved, seconds, cpu_seconds, usage.ru_maxrss / 1024);
   return 0;
 }
 

@@ -18,8 +18,8 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-ModuleNames SomeNames() {
-  ModuleNames names;
+NamedAddresses SomeNames() {
+  NamedAddresses names;
   names.has_debug_information = true;
   names.functions = {{"Outer(int)", "_Z5Outeri", "/src/a.cc", 10},
                      {"Inner()", "_Z5Innerv", "/src/a.h", 3},
@@ -30,7 +30,7 @@ ModuleNames SomeNames() {
 
 const std::vector<uint64_t> kAddresses{0x1000, 0x1010, 0xFFFFFFFFFFFFFFFF};
 
-std::vector<std::string> Described(const ModuleNames& names) {
+std::vector<std::string> Described(const NamedAddresses& names) {
   std::vector<std::string> all;
   for (const std::vector<NamedLine>& lines : names.lines) {
     std::string text;
@@ -52,7 +52,7 @@ TEST(KnownNames, ComeBackAsTheyWere) {
 
   ASSERT_TRUE(known.has_value());
   EXPECT_EQ(known->addresses(), kAddresses);
-  const ModuleNames names = JoinNames(kAddresses, *known, {}, {});
+  const NamedAddresses names = JoinNames(kAddresses, *known, {}, {});
   EXPECT_EQ(Described(names), Described(SomeNames()));
   EXPECT_TRUE(names.has_debug_information);
 }
@@ -69,11 +69,11 @@ TEST(KnownNames, AreJoinedWithWhatWasFoundNow) {
   const std::string packed = KnownNames::Pack("key", kAddresses, SomeNames());
   const KnownNames known = *KnownNames::Unpack(packed, "key");
   const std::vector<uint64_t> missing{0x1008};
-  ModuleNames found;
+  NamedAddresses found;
   found.functions = {{"New()", "_Z3Newv", "/src/b.cc", 1}};
   found.lines = {{{0, 2, 1}}};
 
-  const ModuleNames names =
+  const NamedAddresses names =
       JoinNames(std::vector<uint64_t>{0x1000, 0x1008, 0x1010}, known, missing, found);
 
   EXPECT_THAT(
@@ -97,7 +97,7 @@ TEST(KnownNames, DamagedOnesDoNoHarm) {
       bad[random() % bad.size()] = static_cast<char>(random());
     }
     if (const std::optional<KnownNames> known = KnownNames::Unpack(bad, "key")) {
-      const ModuleNames names = JoinNames(known->addresses(), *known, {}, {});
+      const NamedAddresses names = JoinNames(known->addresses(), *known, {}, {});
       EXPECT_EQ(names.lines.size(), known->addresses().size());
     }
   }
@@ -164,7 +164,7 @@ class SearchedNames {
   explicit SearchedNames(const NamesCache& cache, const std::string& path)
       : cache_(cache), module_(OpenModule(path)) {}
 
-  ModuleNames Find(const std::vector<uint64_t>& wanted, bool may_be_kept = true) {
+  NamedAddresses Find(const std::vector<uint64_t>& wanted, bool may_be_kept = true) {
     searched.clear();
     return cache_.Find(
         wanted,
@@ -197,11 +197,11 @@ TEST_F(NamesCacheTest, SearchesOnlyForWhatItDoesNotKnow) {
 
   names.Find({1, 3, 5});
   EXPECT_THAT(names.searched, ElementsAre(1, 3, 5));
-  const ModuleNames some = names.Find({2, 3, 4, 5});
+  const NamedAddresses some = names.Find({2, 3, 4, 5});
   EXPECT_THAT(names.searched, ElementsAre(2, 4));
   EXPECT_THAT(Described(some),
               ElementsAre("at 2||@0:1:1;", "at 3||@0:1:1;", "at 4||@0:1:1;", "at 5||@0:1:1;"));
-  const ModuleNames all = names.Find({1, 2, 3, 4, 5});
+  const NamedAddresses all = names.Find({1, 2, 3, 4, 5});
   EXPECT_THAT(names.searched, IsEmpty());
   EXPECT_EQ(Described(all).front(), "at 1||@0:1:1;");
 }
@@ -254,7 +254,7 @@ TEST_F(NamesCacheTest, ADamagedFileIsSearchedForAgain) {
   bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
   std::ofstream(file) << bytes;
 
-  const ModuleNames again = names.Find({1, 2});
+  const NamedAddresses again = names.Find({1, 2});
 
   EXPECT_THAT(names.searched, ElementsAre(1, 2));
   EXPECT_THAT(Described(again), ElementsAre("at 1||@0:1:1;", "at 2||@0:1:1;"));
