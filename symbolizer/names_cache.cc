@@ -1,7 +1,6 @@
 #include "symbolizer/names_cache.h"
 
 #include <absl/strings/str_format.h>
-#include <llvm/Config/llvm-config.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -29,6 +28,13 @@ uint64_t HashOf(std::string_view text) {  // FNV-1a: equal on every machine and 
   return hash;
 }
 
+// Not the device: an overlay has another one in each container. The time of the inode's last
+// change, which nobody can set, tells files apart that are alike in all else.
+std::string IdentityText(const struct stat& info) {
+  return absl::StrFormat("%d bytes, inode %d, modified %d, changed %d\n", info.st_size, info.st_ino,
+                         NanosOf(info.st_mtim), NanosOf(info.st_ctim));
+}
+
 std::vector<uint64_t> Without(const std::vector<uint64_t>& wanted,
                               const std::vector<uint64_t>& known) {
   std::vector<uint64_t> missing;
@@ -39,8 +45,11 @@ std::vector<uint64_t> Without(const std::vector<uint64_t>& wanted,
 }  // namespace
 
 NamesKey::NamesKey(std::span<const std::string> debug_folders, bool asks_debuginfod)
-    : text_(absl::StrFormat("whyslow %s, format %d, demangler %s\n", WHYSLOW_VERSION, kFormat,
-                            LLVM_VERSION_STRING)) {
+    : text_(absl::StrFormat("format %d\n", kFormat)) {
+  // Another version, or a build of our own with a change in it, may find other names.
+  struct stat info {};
+  usable_ = stat("/proc/self/exe", &info) == 0;
+  text_ += "program " + IdentityText(info);
   for (const std::string& folder : debug_folders) {
     text_ += "debug folder " + folder + "\n";
   }
@@ -57,11 +66,7 @@ void NamesKey::AddFile(const ElfFile* file) {
     usable_ = false;
     return;
   }
-  // Not the device: an overlay has another one in each container, and the time of the inode's last
-  // change, which nobody can set, tells files apart that are alike in all else.
-  text_ +=
-      absl::StrFormat("file %s, %d bytes, inode %d, modified %d, changed %d\n", file->build_id(),
-                      info.st_size, info.st_ino, NanosOf(info.st_mtim), NanosOf(info.st_ctim));
+  text_ += "file " + file->build_id() + " " + IdentityText(info);
   last_change_nanos_ = std::max({last_change_nanos_, NanosOf(info.st_mtim), NanosOf(info.st_ctim)});
   if (build_id_.empty()) {
     build_id_ = file->build_id().substr(0, 16);

@@ -19,7 +19,7 @@
 namespace whyslow {
 
 // All that the names of a module depend on. Two keys are equal only where nothing can have changed:
-// the version of this program, the files with their build IDs, sizes, inodes and times, and where
+// the program that runs, the files with their build IDs, sizes, inodes and times, and where
 // debug files were looked for.
 class NamesKey {
  public:
