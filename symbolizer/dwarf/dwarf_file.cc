@@ -8,9 +8,6 @@
 namespace whyslow {
 namespace {
 
-// What has been read of the file stays in memory up to here: beside a profiled server, not more of
-// it should be held than what is being looked at.
-constexpr uint64_t kKeptBytes = uint64_t{64} << 20;
 // What describing one function reads: its entry, the one it refers to, its names, each of which the
 // kernel maps with its neighbours.
 constexpr uint64_t kBytesOfFunction = uint64_t{4} * 65536;
@@ -107,6 +104,7 @@ void DwarfFile::Resolve(std::span<const uint64_t> wanted,
   std::vector<size_t> positions;
   for (DwarfUnit& unit : units_.units()) {
     UnitRanges(unit, ranges);
+    HaveRead(std::min(unit.end - unit.offset, kMappedAtOnce));
     positions.clear();
     for (const AddressRange range : ranges) {
       auto at = std::ranges::lower_bound(wanted, range.begin);
