@@ -2,187 +2,146 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/random.h>
 #include <sys/stat.h>
-#include <unistd.h>
+#include <zlib.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <ctime>
+#include <filesystem>
 #include <memory>
+#include <span>
 #include <tuple>
 #include <utility>
 #include <vector>
 
-#include "base/file_io.h"
+#include "base/byte_reader.h"
 #include "base/status.h"
 
 namespace whyslow {
 namespace {
 
-constexpr mode_t kOnlyOwner = 0700;
-constexpr mode_t kOthersMayWrite = S_IWGRP | S_IWOTH;
-// What a writer that was killed leaves behind (see WriteFileAtomically).
-constexpr std::string_view kUnfinished = ".whyslow.";
-constexpr time_t kUnfinishedSeconds = 3600;
+constexpr std::string_view kMagic = "whyslowC";
+constexpr size_t kHeaderBytes = 8 + 8 + 4;  // magic, size of the content, checksum
+constexpr size_t kMaxName = 200;
+// What a process that was killed while it wrote has left.
+constexpr time_t kAbandonedSeconds = 3600;
 
-struct CachedFile {
-  std::string name;
-  uint64_t size = 0;
-  timespec used{};  // the time of change: that of access is not kept up to date everywhere
-  bool is_unfinished = false;
-};
-
-absl::Status Refused(std::string_view path, std::string_view why) {
-  return MakeStatus(absl::StatusCode::kFailedPrecondition,
-                    std::string(path) + ": " + std::string(why));
+// Of the name too: a file that was renamed holds the content of another one.
+uint32_t ChecksumOf(std::string_view name, uint64_t size, std::string_view content) {
+  const auto add = [](uLong sum, std::string_view bytes) {
+    return crc32_z(sum, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size());
+  };
+  uLong sum = add(crc32_z(0, nullptr, 0), name);
+  sum = add(sum, {reinterpret_cast<const char*>(&size), sizeof(size)});
+  return static_cast<uint32_t>(add(sum, content));
 }
 
-absl::Status CheckIsOurs(const struct stat& info, std::string_view path) {
-  if (info.st_uid != geteuid()) {
-    return Refused(path, "it belongs to user " + std::to_string(info.st_uid));
+bool IsPlainName(std::string_view name) {
+  return !name.empty() && name.size() <= kMaxName && std::ranges::all_of(name, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_';
+  });
+}
+
+bool OthersMayWrite(const struct stat& info) { return (info.st_mode & (S_IWGRP | S_IWOTH)) != 0; }
+
+absl::Status Refused(std::string_view what, std::string_view why) {
+  return MakeStatus(absl::StatusCode::kPermissionDenied,
+                    std::string(what) + ": " + std::string(why));
+}
+
+// The folder above: whoever owns it can put another folder in place of ours, which the checks of
+// that one find, and can make us create a folder elsewhere, which only this finds.
+absl::Status MakeFolder(const std::string& folder, uid_t owner) {
+  const std::filesystem::path parent = std::filesystem::path(folder).parent_path();
+  struct stat info {};
+  if (stat(parent.c_str(), &info) != 0) {
+    if (errno != ENOENT || (mkdir(parent.c_str(), 0700) != 0 && errno != EEXIST) ||
+        stat(parent.c_str(), &info) != 0) {
+      return ErrnoStatus(errno, parent.string());
+    }
   }
-  if ((info.st_mode & kOthersMayWrite) != 0) {
-    return Refused(path, "others may write to it");
+  const bool is_sticky = (info.st_mode & S_ISVTX) != 0;
+  if ((info.st_uid != owner && info.st_uid != 0) || (OthersMayWrite(info) && !is_sticky)) {
+    return Refused(parent.string(), "others can replace what lies in it");
+  }
+  if (mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) {
+    return ErrnoStatus(errno, folder);
   }
   return absl::OkStatus();
 }
 
-std::vector<CachedFile> ListFiles(int directory, std::string_view suffix) {
-  std::vector<CachedFile> files;
-  // A descriptor of its own: fdopendir takes it, and the position is the listing's.
-  const std::unique_ptr<DIR, int (*)(DIR*)> listing(
-      fdopendir(openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)),
-      [](DIR* open) { return open != nullptr ? closedir(open) : 0; });
-  while (listing != nullptr) {
-    const dirent* entry = readdir(listing.get());
-    if (entry == nullptr) {
-      break;
+absl::Status WriteAll(int fd, std::string_view bytes, const std::string& file) {
+  while (!bytes.empty()) {
+    const ssize_t written = write(fd, bytes.data(), bytes.size());
+    if (written < 0 && errno != EINTR) {
+      return ErrnoStatus(errno, file);
     }
-    const std::string_view name = entry->d_name;
-    const bool is_unfinished = name.starts_with(kUnfinished);
-    struct stat info {};
-    if ((is_unfinished || name.ends_with(suffix)) &&
-        fstatat(directory, entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
-        S_ISREG(info.st_mode)) {
-      files.push_back({.name = std::string(name),
-                       .size = static_cast<uint64_t>(info.st_size),
-                       .used = info.st_mtim,
-                       .is_unfinished = is_unfinished});
-    }
+    bytes.remove_prefix(static_cast<size_t>(std::max<ssize_t>(written, 0)));
   }
-  return files;
+  return absl::OkStatus();
 }
+
+absl::Status ReadAll(int fd, uint64_t offset, std::span<char> into, const std::string& file) {
+  while (!into.empty()) {
+    const ssize_t got = pread(fd, into.data(), into.size(), static_cast<off_t>(offset));
+    if (got < 0 && errno == EINTR) {
+      continue;
+    }
+    if (got < 0) {
+      return ErrnoStatus(errno, file);
+    }
+    if (got == 0) {
+      return MakeStatus(absl::StatusCode::kDataLoss, file + ": it was cut short");
+    }
+    offset += static_cast<uint64_t>(got);
+    into = into.subspan(static_cast<size_t>(got));
+  }
+  return absl::OkStatus();
+}
+
+struct DirectoryCloser {
+  void operator()(DIR* directory) const { closedir(directory); }
+};
+
+struct KeptFile {
+  timespec used{};
+  std::string name;
+  uint64_t bytes = 0;
+};
 
 }  // namespace
 
-absl::StatusOr<DiskCache> DiskCache::Open(const std::string& directory, std::string suffix,
-                                          uint64_t max_bytes) {
-  constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-  UniqueFd fd(open(directory.c_str(), kFlags));
-  if (!fd && errno == ENOENT && (mkdir(directory.c_str(), kOnlyOwner) == 0 || errno == EEXIST)) {
-    fd = UniqueFd(open(directory.c_str(), kFlags));
-  }
-  if (!fd) {
-    return ErrnoStatus(errno, directory);
-  }
+absl::StatusOr<DiskCache> DiskCache::Open(const std::string& folder, std::string kind,
+                                          uint64_t max_bytes, uid_t owner) {
+  RETURN_IF_ERROR(MakeFolder(folder, owner));
+  UniqueFd fd(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   struct stat info {};
-  if (fstat(fd.get(), &info) != 0) {
-    return ErrnoStatus(errno, directory);
+  if (!fd || fstat(fd.get(), &info) != 0) {
+    return ErrnoStatus(errno, folder);
   }
-  RETURN_IF_ERROR(CheckIsOurs(info, directory));
-  return DiskCache(directory, std::move(fd), std::move(suffix), max_bytes);
+  if (info.st_uid != owner || (info.st_mode & 0077) != 0) {
+    return Refused(folder, "it is not its user's alone (mode 0700)");
+  }
+  return DiskCache(std::move(fd), std::move(kind), max_bytes, owner);
 }
 
-absl::StatusOr<std::string> DiskCache::Load(const std::string& name) {
-  const std::string path = directory_ + "/" + name;
-  const UniqueFd fd(
-      openat(fd_.get(), name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
-  if (!fd) {
-    return ErrnoStatus(errno, path);
+absl::StatusOr<std::string> DiskCache::FolderOfUser() {
+  const auto full_path = [](const char* variable) {
+    const char* value = std::getenv(variable);
+    return std::string(value != nullptr && *value == '/' ? value : "");
+  };
+  const std::string cache_home = full_path("XDG_CACHE_HOME");
+  const std::string base = cache_home.empty() ? full_path("HOME") : cache_home;
+  if (base.empty()) {
+    return MakeStatus(absl::StatusCode::kNotFound,
+                      "neither XDG_CACHE_HOME nor HOME is a full path");
   }
-  struct stat info {};
-  if (fstat(fd.get(), &info) != 0) {
-    return ErrnoStatus(errno, path);
-  }
-  if (!S_ISREG(info.st_mode)) {
-    return Refused(path, "it is no file");
-  }
-  RETURN_IF_ERROR(CheckIsOurs(info, path));
-  const auto size = static_cast<uint64_t>(info.st_size);
-  if (size > max_bytes_) {
-    return Refused(path, "it is too large");
-  }
-  // Of the size that it has now. Should somebody change it meanwhile, its reader finds it damaged.
-  std::string content(size, '\0');
-  size_t got = 0;
-  while (got < content.size()) {
-    const ssize_t count =
-        pread(fd.get(), content.data() + got, content.size() - got, static_cast<off_t>(got));
-    if (count < 0 && errno != EINTR) {
-      return ErrnoStatus(errno, path);
-    }
-    if (count == 0) {
-      return Refused(path, "it was cut short while it was read");
-    }
-    got += count > 0 ? static_cast<size_t>(count) : 0;
-  }
-  futimens(fd.get(), nullptr);  // on a read-only file system the order of use is not kept
-  return content;
-}
-
-absl::Status DiskCache::Store(const std::string& name, std::string_view content) {
-  WHYSLOW_CHECK(name.find('/') == std::string::npos && name.ends_with(suffix_));
-  if (content.size() > max_bytes_) {
-    return Refused(directory_ + "/" + name, "it is larger than the whole cache may be");
-  }
-  const std::string path = "/proc/self/fd/" + std::to_string(fd_.get()) + "/" + name;
-  // Of a link or a pipe the name is wanted, not what it leads to.
-  struct stat info {};
-  if (fstatat(fd_.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(info.st_mode)) {
-    Remove(name);
-  }
-  absl::Status status = WriteFileAtomically(path, [content](std::ostream& out) {
-    out.write(content.data(), static_cast<std::streamsize>(content.size()));
-    return absl::OkStatus();
-  });
-  RemoveOldest(name);
-  if (!status.ok()) {
-    return MakeStatus(status.code(), directory_ + ": " + std::string(status.message()));
-  }
-  return status;
-}
-
-void DiskCache::Remove(const std::string& name) { unlinkat(fd_.get(), name.c_str(), 0); }
-
-void DiskCache::RemoveOldest(const std::string& keep) {
-  std::vector<CachedFile> files = ListFiles(fd_.get(), suffix_);
-  std::ranges::sort(files, {}, [](const CachedFile& file) {
-    return std::tuple(file.used.tv_sec, file.used.tv_nsec, file.name);
-  });
-  uint64_t total = 0;
-  for (const CachedFile& file : files) {
-    total += file.size;
-  }
-  const time_t now = time(nullptr);
-  for (const CachedFile& file : files) {
-    const bool is_left_over = file.is_unfinished && now - file.used.tv_sec > kUnfinishedSeconds;
-    const bool is_too_much = !file.is_unfinished && total > max_bytes_ && file.name != keep;
-    if (is_left_over || is_too_much) {
-      Remove(file.name);
-      total -= file.size;
-    }
-  }
-}
-
-absl::StatusOr<std::string> UserCacheDirectory(std::string_view program) {
-  const char* cache_home = std::getenv("XDG_CACHE_HOME");
-  const char* home = std::getenv("HOME");
-  const bool has_cache_home = cache_home != nullptr && cache_home[0] == '/';
-  if (!has_cache_home && (home == nullptr || home[0] != '/')) {
-    return MakeStatus(absl::StatusCode::kFailedPrecondition, "HOME is not set");
-  }
-  std::string base = has_cache_home ? cache_home : home;
   struct stat info {};
   if (stat(base.c_str(), &info) != 0) {
     return ErrnoStatus(errno, base);
@@ -190,13 +149,134 @@ absl::StatusOr<std::string> UserCacheDirectory(std::string_view program) {
   if (info.st_uid != geteuid()) {
     return Refused(base, "it belongs to user " + std::to_string(info.st_uid));
   }
-  if (!has_cache_home) {
-    base += "/.cache";
-    if (mkdir(base.c_str(), kOnlyOwner) != 0 && errno != EEXIST) {
-      return ErrnoStatus(errno, base);
-    }
+  return base + (cache_home.empty() ? "/.cache/whyslow" : "/whyslow");
+}
+
+absl::StatusOr<std::string> DiskCache::FileName(std::string_view name) const {
+  if (!IsPlainName(name)) {
+    return MakeStatus(absl::StatusCode::kInvalidArgument, "no name for a file of the cache");
   }
-  return base + "/" + std::string(program);
+  return kind_ + "-" + std::string(name);
+}
+
+absl::StatusOr<UniqueFd> DiskCache::OpenChecked(const std::string& file) const {
+  UniqueFd fd(openat(folder_.get(), file.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
+  struct stat info {};
+  if (!fd || fstat(fd.get(), &info) != 0) {
+    return ErrnoStatus(errno, file);
+  }
+  if (!S_ISREG(info.st_mode) || info.st_uid != owner_ || (info.st_mode & 0077) != 0) {
+    return Refused(file, "it is not its user's alone (mode 0600)");
+  }
+  return fd;
+}
+
+absl::StatusOr<std::string> DiskCache::Read(std::string_view name) const {
+  ASSIGN_OR_RETURN(const std::string file, FileName(name));
+  ASSIGN_OR_RETURN(const UniqueFd fd, OpenChecked(file));
+  std::array<char, kHeaderBytes> header{};
+  RETURN_IF_ERROR(ReadAll(fd.get(), 0, header, file));
+  ByteReader reader(std::as_bytes(std::span(header)));
+  const std::span<const std::byte> magic = reader.Block(kMagic.size());
+  const uint64_t size = reader.U64();
+  const uint32_t checksum = reader.U32();
+  struct stat info {};
+  if (fstat(fd.get(), &info) != 0) {
+    return ErrnoStatus(errno, file);
+  }
+  if (std::memcmp(magic.data(), kMagic.data(), kMagic.size()) != 0 || size > max_bytes_ ||
+      static_cast<uint64_t>(info.st_size) != size + kHeaderBytes) {
+    return MakeStatus(absl::StatusCode::kDataLoss, file + ": not as it was written");
+  }
+  std::string content(size, '\0');
+  RETURN_IF_ERROR(ReadAll(fd.get(), kHeaderBytes, content, file));
+  if (ChecksumOf(file, size, content) != checksum) {
+    return MakeStatus(absl::StatusCode::kDataLoss, file + ": not as it was written");
+  }
+  futimens(fd.get(), nullptr);  // it has been used; where that fails it only goes earlier
+  return content;
+}
+
+absl::Status DiskCache::Write(std::string_view name, std::string_view content) const {
+  ASSIGN_OR_RETURN(const std::string file, FileName(name));
+  if (content.size() + kHeaderBytes > max_bytes_) {
+    return MakeStatus(absl::StatusCode::kResourceExhausted, file + ": larger than all may be");
+  }
+  uint64_t random = 0;
+  if (getrandom(&random, sizeof(random), 0) != sizeof(random)) {
+    return ErrnoStatus(errno, "random numbers");
+  }
+  const std::string temporary = "." + kind_ + "-" + std::to_string(random);
+  absl::Status status = WriteTemporary(temporary, file, content);
+  if (!status.ok()) {
+    unlinkat(folder_.get(), temporary.c_str(), 0);
+    return status;
+  }
+  RemoveOldest();
+  return absl::OkStatus();
+}
+
+absl::Status DiskCache::WriteTemporary(const std::string& temporary, const std::string& file,
+                                       std::string_view content) const {
+  UniqueFd fd(openat(folder_.get(), temporary.c_str(),
+                     O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!fd) {
+    return ErrnoStatus(errno, temporary);
+  }
+  const uint64_t size = content.size();
+  const uint32_t checksum = ChecksumOf(file, size, content);
+  std::string header(kMagic);
+  header.append(reinterpret_cast<const char*>(&size), sizeof(size));
+  header.append(reinterpret_cast<const char*>(&checksum), sizeof(checksum));
+  RETURN_IF_ERROR(WriteAll(fd.get(), header, temporary));
+  RETURN_IF_ERROR(WriteAll(fd.get(), content, temporary));
+  // No fsync: what a power cut damages is found by its checksum and made again.
+  if (close(fd.Release()) != 0 && errno != EINTR) {
+    return ErrnoStatus(errno, temporary);
+  }
+  if (renameat(folder_.get(), temporary.c_str(), folder_.get(), file.c_str()) != 0) {
+    return ErrnoStatus(errno, file);
+  }
+  return absl::OkStatus();
+}
+
+void DiskCache::RemoveOldest() const {
+  UniqueFd fd(openat(folder_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const std::unique_ptr<DIR, DirectoryCloser> directory(fd ? fdopendir(fd.get()) : nullptr);
+  if (directory == nullptr) {
+    return;
+  }
+  static_cast<void>(fd.Release());  // the directory's now
+  std::vector<KeptFile> files;
+  uint64_t total = 0;
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): each call has a stream of its own
+  while (const dirent* entry = readdir(directory.get())) {
+    const std::string_view name(entry->d_name);
+    struct stat info {};
+    const bool is_temporary = name.starts_with("." + kind_ + "-");
+    if ((!is_temporary && !name.starts_with(kind_ + "-")) ||
+        fstatat(folder_.get(), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0) {
+      continue;
+    }
+    if (is_temporary) {
+      if (info.st_mtim.tv_sec + kAbandonedSeconds < time(nullptr)) {
+        unlinkat(folder_.get(), entry->d_name, 0);
+      }
+      continue;
+    }
+    files.push_back({info.st_mtim, std::string(name), static_cast<uint64_t>(info.st_size)});
+    total += files.back().bytes;
+  }
+  std::ranges::sort(files, {}, [](const KeptFile& file) {
+    return std::tuple(file.used.tv_sec, file.used.tv_nsec, std::string_view(file.name));
+  });
+  for (const KeptFile& file : files) {
+    if (total <= max_bytes_) {
+      return;
+    }
+    unlinkat(folder_.get(), file.name.c_str(), 0);
+    total -= file.bytes;
+  }
 }
 
 }  // namespace whyslow

@@ -1,8 +1,10 @@
-// Files that can be made again, kept in one directory of the user's: bounded, and safe from others.
+// Files that can be made again at any time, kept between runs so that they need not be.
 #pragma once
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
+#include <sys/types.h>
+#include <unistd.h>
 
 #include <cstdint>
 #include <string>
@@ -12,44 +14,46 @@
 
 namespace whyslow {
 
-// Used by one thread; other processes may use the same directory at the same time. Everything is
-// done through the directory that was opened and checked once, whatever becomes of its path.
+// A folder that only its owner can write to, so that what is read back is what was written by the
+// same user. Still everything is checked: a file that is another's, that others may write to, that
+// is a link, or of which one byte is not what was written, counts as missing. Each kind of content
+// has its own limit; the files that were not used for longest go first.
+//
+// Thread-safe; several processes may use one folder (the last one to write a name wins).
 class DiskCache {
  public:
-  // Opens `directory`, and makes it (mode 0700) where only its last part is missing. An error where
-  // somebody else than the effective user could have put files into it: it is a symbolic link,
-  // belongs to another user, or others may write to it. `suffix` marks the files that are ours to
-  // count and to remove; `max_bytes` bounds them together.
-  static absl::StatusOr<DiskCache> Open(const std::string& directory, std::string suffix,
-                                        uint64_t max_bytes);
+  // Makes the folder (mode 0700) when it is missing. kPermissionDenied: it, or the folder that it
+  // lies in, belongs to someone else, or others may write to it. `kind`: lower-case letters, the
+  // beginning of the names of all its files. `owner`: who must own the folder and the files.
+  static absl::StatusOr<DiskCache> Open(const std::string& folder, std::string kind,
+                                        uint64_t max_bytes, uid_t owner = geteuid());
 
-  const std::string& directory() const { return directory_; }
+  // $XDG_CACHE_HOME/whyslow or ~/.cache/whyslow; an error when neither variable holds a full path,
+  // or when that one is not the effective user's own: with sudo it can be somebody else's.
+  static absl::StatusOr<std::string> FolderOfUser();
 
-  // The content, and the file counts as used now. NotFound when there is none; another error for
-  // what is no plain file of ours, or larger than max_bytes.
-  absl::StatusOr<std::string> Load(const std::string& name);
-  // Replaces the file in one step and then removes those unused for longest, until all fit. `name`
-  // is without a slash and ends with the suffix.
-  absl::Status Store(const std::string& name, std::string_view content);
-  void Remove(const std::string& name);
+  // What was written under `name`; kNotFound when there is nothing, kDataLoss and
+  // kPermissionDenied when it must not be used. Counts as a use.
+  absl::StatusOr<std::string> Read(std::string_view name) const;
+
+  // Replaces what is there under `name` in one step, then removes the oldest files beyond the
+  // limit. `name`: letters, digits, '-', '_', at most 200.
+  absl::Status Write(std::string_view name, std::string_view content) const;
 
  private:
-  DiskCache(std::string directory, UniqueFd fd, std::string suffix, uint64_t max_bytes)
-      : directory_(std::move(directory)),
-        fd_(std::move(fd)),
-        suffix_(std::move(suffix)),
-        max_bytes_(max_bytes) {}
-  void RemoveOldest(const std::string& keep);
+  DiskCache(UniqueFd folder, std::string kind, uint64_t max_bytes, uid_t owner)
+      : folder_(std::move(folder)), kind_(std::move(kind)), max_bytes_(max_bytes), owner_(owner) {}
 
-  std::string directory_;
-  UniqueFd fd_;
-  std::string suffix_;
+  absl::StatusOr<std::string> FileName(std::string_view name) const;
+  absl::StatusOr<UniqueFd> OpenChecked(const std::string& file) const;
+  absl::Status WriteTemporary(const std::string& temporary, const std::string& file,
+                              std::string_view content) const;
+  void RemoveOldest() const;
+
+  UniqueFd folder_;
+  std::string kind_;
   uint64_t max_bytes_;
+  uid_t owner_;
 };
-
-// Where a program of this name keeps such files: in $XDG_CACHE_HOME, else in $HOME/.cache (made
-// when missing). An error where that is not the effective user's own: with sudo and setuid they can
-// be somebody else's.
-absl::StatusOr<std::string> UserCacheDirectory(std::string_view program);
 
 }  // namespace whyslow

@@ -116,7 +116,7 @@ class Bench:
         self.whyslow = pathlib.Path(os.environ.get("WHYSLOW", self.build / "cli" / "whyslow"))
 
     def program(self, name):
-        for folder in ("benchmarks", "examples"):
+        for folder in ("benchmarks", "examples", "tests"):
             if (self.build / folder / name).exists():
                 return self.build / folder / name
         raise RuntimeError(f"{name} is not built in {self.build}")

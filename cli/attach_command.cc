@@ -117,6 +117,8 @@ ExitCode RunAttach(const Options& options, const Console& console) {
     return console.Fail(debuginfod.status(), About::kUsage);
   }
   plan.debuginfod = *std::move(debuginfod);
+  plan.uses_cache = options.capture.uses_cache;
+  plan.cache_directory = options.capture.cache_directory;
   if (const absl::Status status = CheckTargets(options.capture); !status.ok()) {
     return console.Fail(status, About::kTarget);
   }

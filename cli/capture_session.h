@@ -22,7 +22,7 @@ struct SessionOptions {
   std::vector<Tid> threads;  // empty: all
   SamplerOptions sampler;
   UnwindMode unwind = UnwindMode::kAuto;
-  bool caches_tables = true;          // unwind tables, from one run to the next
+  bool uses_cache = true;             // unwind tables and names, from one run to the next
   std::string cache_directory;        // empty: the user's own
   std::string record_path;            // empty: keep no raw events
   std::vector<std::string> comments;  // for the profile's head

@@ -97,7 +97,7 @@ absl::Status SetDebuginfod(const std::string& text, Options& options) {
 }
 
 absl::Status SetCache(const std::string& text, Options& options) {
-  options.capture.caches_tables = text != "no";
+  options.capture.uses_cache = text != "no";
   options.capture.cache_directory.clear();
   return text == "no" ? absl::OkStatus() : StoreText(text, options.capture.cache_directory);
 }
@@ -142,7 +142,7 @@ constexpr Flag kThreadsFlags[] = {
 };
 
 constexpr const char* kCacheHelp =
-    "Where unwind tables of large modules are kept for the next time (default: "
+    "Where names and the unwind tables of large modules are kept for the next time (default: "
     "~/.cache/whyslow, or in XDG_CACHE_HOME)";
 
 constexpr Flag kCaptureFlags[] = {

@@ -19,7 +19,7 @@ struct TableCache {
 };
 
 TableCache OpenTableCache(const SessionOptions& options) {
-  if (!options.caches_tables) {
+  if (!options.uses_cache) {
     return {};
   }
   absl::StatusOr<std::unique_ptr<CfiCache>> cache = options.cache_directory.empty()

@@ -10,6 +10,7 @@
 #include "base/status.h"
 #include "cli/progress.h"
 #include "cli/table.h"
+#include "symbolizer/names_cache.h"
 
 namespace whyslow {
 namespace {
@@ -77,10 +78,28 @@ void TellDetails(const CaptureResult& result, const SymbolizeReport& names,
   }
 }
 
-SymbolizeReport NameAddresses(CaptureResult& result, Debuginfod* debuginfod,
+// Null: there is none.
+std::unique_ptr<NamesCache> OpenNamesCache(const WritePlan& plan, const Console& console) {
+  if (!plan.uses_cache) {
+    return nullptr;
+  }
+  absl::StatusOr<std::unique_ptr<NamesCache>> cache = plan.cache_directory.empty()
+                                                          ? NamesCache::OpenOfUser()
+                                                          : NamesCache::Open(plan.cache_directory);
+  if (!cache.ok()) {
+    console.Detail("names are not kept for the next run: " + std::string(cache.status().message()));
+    return nullptr;
+  }
+  return *std::move(cache);
+}
+
+SymbolizeReport NameAddresses(CaptureResult& result, const WritePlan& plan,
                               const Console& console) {
+  Debuginfod* const debuginfod = plan.debuginfod.get();
+  const std::unique_ptr<NamesCache> cache = OpenNamesCache(plan, console);
   SymbolizeOptions options;
   options.debuginfod = debuginfod;
+  options.cache = cache.get();
   if (debuginfod == nullptr) {
     return AddNames(result, options);
   }
@@ -195,7 +214,7 @@ absl::StatusOr<std::shared_ptr<Debuginfod>> LoadDebuginfod(const Options& option
 
 ExitCode FinishRecording(CaptureResult result, const WritePlan& plan, SignalWatcher& signals,
                          const Console& console) {
-  const SymbolizeReport names = NameAddresses(result, plan.debuginfod.get(), console);
+  const SymbolizeReport names = NameAddresses(result, plan, console);
   AddAuditComments(result);
   TellDetails(result, names, console);
   WriteResult files;

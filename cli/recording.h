@@ -50,6 +50,8 @@ struct WritePlan {
   std::string base_name;  // for the profile that is saved when no output can be written
   std::string child;      // see Summary
   std::shared_ptr<Debuginfod> debuginfod;
+  bool uses_cache = true;       // for names
+  std::string cache_directory;  // empty: the user's own
 };
 
 // Names, comments, files, summary. The result is kDone when every output was written.

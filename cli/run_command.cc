@@ -48,6 +48,8 @@ class RunRecording {
       return Fail(debuginfod.status(), About::kUsage);
     }
     plan_.debuginfod = *std::move(debuginfod);
+    plan_.uses_cache = options_.capture.uses_cache;
+    plan_.cache_directory = options_.capture.cache_directory;
     absl::StatusOr<std::unique_ptr<ChildProcess>> child =
         ChildProcess::Prepare(options_.child_command);
     if (!child.ok()) {

@@ -65,6 +65,12 @@ std::string FindBuildIdNote(std::span<const std::byte> notes) {
   return {};
 }
 
+void SectionBytes::ForgetPages() const {
+  if (is_mapped_) {
+    madvise(mapping_.bytes().data(), mapping_.bytes().size(), MADV_DONTNEED);
+  }
+}
+
 absl::Status ElfFile::Broken(std::string_view what) const {
   return MakeStatus(absl::StatusCode::kInvalidArgument,
                     absl::StrFormat("%s: not a usable ELF file: %s", name_, what));

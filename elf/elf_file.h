@@ -67,6 +67,11 @@ class SectionBytes {
   }
   size_t size() const { return bytes().size(); }
 
+  // Gives the memory of what was read so far back to the system, where the bytes are those of the
+  // file: they are read again when they are wanted again. For sections larger than the memory that
+  // reading them may take.
+  void ForgetPages() const;
+
  private:
   std::string owned_;
   MappedRegion mapping_;

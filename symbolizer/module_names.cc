@@ -3,10 +3,12 @@
 #include <absl/container/flat_hash_map.h>
 
 #include <algorithm>
+#include <atomic>
 #include <iterator>
 #include <memory>
 #include <optional>
 #include <span>
+#include <thread>
 #include <utility>
 
 #include "base/file_io.h"
@@ -20,6 +22,7 @@
 #include "symbolizer/jit_map.h"
 #include "symbolizer/kernel_symbols.h"
 #include "symbolizer/mini_debug_info.h"
+#include "symbolizer/names_cache.h"
 #include "symbolizer/plt_names.h"
 
 namespace whyslow {
@@ -47,7 +50,11 @@ NamedFunction FromSymbol(const std::string& symbol) {
 struct ModuleFiles {
   const ElfFile* own = nullptr;
   std::optional<ElfFile> debug;  // a separate debug file
-  std::optional<ElfFile> mini;   // MiniDebugInfo
+  std::optional<ElfFile> alt;    // what dwz moved common parts to
+
+  const ElfFile* separate() const { return debug ? &*debug : nullptr; }
+  const ElfFile* common() const { return alt ? &*alt : nullptr; }
+  const ElfFile* with_dwarf() const { return debug ? &*debug : own; }
 };
 
 bool HasDwarf(const ElfFile& elf) {
@@ -68,16 +75,20 @@ ModuleFiles FindFiles(const ModuleFileRef& file, std::string_view path, std::str
       files.debug = options.debuginfod->Find(own_knows ? files.own->build_id() : build_id);
     }
   }
-  if (files.own != nullptr && files.own->FindSection(".symtab") == nullptr && !files.debug) {
-    files.mini = ReadMiniDebugInfo(*files.own);
+  if (files.with_dwarf() != nullptr && HasDwarf(*files.with_dwarf())) {
+    files.alt = FindAltFile(*files.with_dwarf(), options.debug_folders);
   }
   return files;
 }
 
 std::vector<SymbolHit> FindAllSymbols(const ModuleFiles& files, std::span<const uint64_t> wanted) {
   std::vector<SymbolHit> hits(wanted.size());
-  for (const ElfFile* elf :
-       {files.own, files.debug ? &*files.debug : nullptr, files.mini ? &*files.mini : nullptr}) {
+  std::optional<ElfFile> mini;
+  if (files.own != nullptr && files.own->FindSection(".symtab") == nullptr && !files.debug) {
+    mini = ReadMiniDebugInfo(*files.own);
+  }
+  const ElfFile* in_mini = mini ? &*mini : nullptr;
+  for (const ElfFile* elf : {files.own, files.separate(), in_mini}) {
     if (elf != nullptr) {
       FindSymbols(*elf, ".symtab", wanted, hits);
     }
@@ -91,7 +102,7 @@ std::vector<SymbolHit> FindAllSymbols(const ModuleFiles& files, std::span<const 
 // Joins what DWARF and what the symbol tables know.
 class FileNamer {
  public:
-  FileNamer(const DwarfFile* dwarf, ModuleNames& names) : dwarf_(dwarf), names_(names) {}
+  FileNamer(const DwarfFile* dwarf, NamedAddresses& names) : dwarf_(dwarf), names_(names) {}
 
   std::vector<NamedLine> Lines(const std::vector<DwarfFrame>& frames, const SymbolHit& symbol) {
     std::vector<NamedLine> lines;
@@ -112,9 +123,28 @@ class FileNamer {
   uint32_t BySymbol(const std::string& symbol) {
     const auto [row, is_new] = by_symbol_.try_emplace(symbol, kNoRow);
     if (is_new) {
-      row->second = Add(FromSymbol(symbol));
+      row->second = AddSymbol(symbol, {});
     }
     return row->second;
+  }
+
+  // To be called at the end: until then functions with a symbol have that as their name. Long C++
+  // names take longer than finding them, so this is shared out over some threads.
+  void Demangle(unsigned threads) {
+    std::atomic<size_t> next{0};
+    const auto work = [&] {
+      for (size_t i = next++; i < mangled_.size(); i = next++) {
+        NamedFunction& function = names_.functions[mangled_[i]];
+        NamedFunction named = FromSymbol(function.name);
+        function.name = std::move(named.name);
+        function.system_name = std::move(named.system_name);
+      }
+    };
+    std::vector<std::jthread> helpers;
+    for (unsigned i = 1; i < threads && mangled_.size() > kManySymbols; ++i) {
+      helpers.emplace_back(work);
+    }
+    work();
   }
 
   uint32_t ByGo(const GoHit& hit) {
@@ -127,6 +157,16 @@ class FileNamer {
 
  private:
   using FrameKey = std::tuple<uint32_t, uint32_t, std::string>;
+
+  // Fewer are demangled before a thread has started.
+  static constexpr size_t kManySymbols = 200;
+
+  // `function` is what is known besides the name.
+  uint32_t AddSymbol(const std::string& symbol, NamedFunction function) {
+    function.name = symbol;
+    mangled_.push_back(static_cast<uint32_t>(names_.functions.size()));
+    return Add(std::move(function));
+  }
 
   uint32_t Add(NamedFunction function) {
     names_.functions.push_back(std::move(function));
@@ -145,7 +185,13 @@ class FileNamer {
     const auto [row, is_new] = by_frame_.try_emplace(
         FrameKey(frame.function, frame.path, use_symbol ? symbol : std::string()), kNoRow);
     if (is_new) {
-      row->second = Add(Describe(frame, facts, use_symbol ? symbol : std::string()));
+      const bool has_linkage_name = facts != nullptr && !facts->linkage_name.empty();
+      if (use_symbol || has_linkage_name) {
+        row->second = AddSymbol(use_symbol ? symbol : facts->linkage_name, PlaceOf(frame, facts));
+      } else {
+        row->second = Add(PlaceOf(frame, facts));
+        names_.functions[row->second].name = facts->name;
+      }
     }
     return names_.functions[row->second].name.empty() ? std::nullopt : std::optional(row->second);
   }
@@ -156,16 +202,9 @@ class FileNamer {
            (facts.name.empty() || (!facts.is_c_like && IsMangled(symbol)));
   }
 
-  NamedFunction Describe(const DwarfFrame& frame, const FunctionFacts* facts,
-                         const std::string& symbol) const {
+  // All but the name.
+  NamedFunction PlaceOf(const DwarfFrame& frame, const FunctionFacts* facts) const {
     NamedFunction function;
-    if (!symbol.empty()) {
-      function = FromSymbol(symbol);
-    } else if (facts != nullptr && !facts->linkage_name.empty()) {
-      function = FromSymbol(facts->linkage_name);
-    } else if (facts != nullptr) {
-      function.name = facts->name;
-    }
     if (facts != nullptr) {
       const uint32_t declared = dwarf_->functions()[frame.function].decl_path;
       const uint32_t path = frame.path != kNoRow ? frame.path : declared;
@@ -180,7 +219,8 @@ class FileNamer {
   }
 
   const DwarfFile* dwarf_;
-  ModuleNames& names_;
+  NamedAddresses& names_;
+  std::vector<uint32_t> mangled_;  // rows of functions
   absl::flat_hash_map<FrameKey, uint32_t> by_frame_;
   absl::flat_hash_map<std::string, uint32_t> by_symbol_;
   absl::flat_hash_map<std::pair<std::string, std::string>, uint32_t> by_go_;
@@ -195,22 +235,20 @@ std::vector<GoHit> FindMissingGoFunctions(const ModuleFiles& files,
                                            : std::vector<GoHit>(wanted.size());
 }
 
-}  // namespace
-
-ModuleNames NameFileAddresses(const ModuleFileRef& file, std::string_view path,
-                              std::string_view build_id, const std::vector<uint64_t>& wanted,
-                              const SymbolizeOptions& options) {
-  ModuleNames names;
+FoundNames NameInFiles(const ModuleFiles& files, std::string_view path,
+                       const std::vector<uint64_t>& wanted, unsigned threads) {
+  FoundNames result;
+  NamedAddresses& names = result.names;
   names.lines.resize(wanted.size());
-  const ModuleFiles files = FindFiles(file, path, build_id, options);
-  const ElfFile* with_dwarf = files.debug ? &*files.debug : files.own;
+  const ElfFile* with_dwarf = files.with_dwarf();
   std::unique_ptr<DwarfFile> dwarf;
   std::vector<std::vector<DwarfFrame>> frames(wanted.size());
   if (with_dwarf != nullptr && HasDwarf(*with_dwarf)) {
-    const std::optional<ElfFile> alt = FindAltFile(*with_dwarf, options.debug_folders);
-    dwarf = std::make_unique<DwarfFile>(*with_dwarf, alt ? &*alt : nullptr, std::string(path));
+    dwarf = std::make_unique<DwarfFile>(*with_dwarf, files.common(), std::string(path));
     dwarf->Resolve(wanted, frames);
     names.has_debug_information = true;
+    // Split units lie in files of their own, which can come and go.
+    result.may_be_kept = dwarf->complete() && !dwarf->has_split_units();
   }
   const std::vector<SymbolHit> symbols = FindAllSymbols(files, wanted);
   std::vector<std::string> stubs(wanted.size());
@@ -229,12 +267,35 @@ ModuleNames NameFileAddresses(const ModuleFileRef& file, std::string_view path,
       names.lines[i].push_back({namer.BySymbol(stubs[i])});
     }
   }
-  return names;
+  namer.Demangle(threads);
+  return result;
 }
 
-ModuleNames NameKernelAddresses(const std::vector<uint64_t>& wanted,
-                                const SymbolizeOptions& options) {
-  ModuleNames names;
+}  // namespace
+
+NamedAddresses NameFileAddresses(const ModuleFileRef& file, std::string_view path,
+                                 std::string_view build_id, const std::vector<uint64_t>& wanted,
+                                 const SymbolizeOptions& options) {
+  const ModuleFiles files = FindFiles(file, path, build_id, options);
+  const auto search = [&](const std::vector<uint64_t>& missing) {
+    return NameInFiles(files, path, missing, options.threads);
+  };
+  if (options.cache == nullptr || files.with_dwarf() == nullptr) {
+    return search(wanted).names;
+  }
+  const auto make_key = [&] {
+    NamesKey key(options.debug_folders, options.debuginfod != nullptr);
+    for (const ElfFile* part : {files.own, files.separate(), files.common()}) {
+      key.AddFile(part);
+    }
+    return key;
+  };
+  return options.cache->Find(wanted, make_key, search);
+}
+
+NamedAddresses NameKernelAddresses(const std::vector<uint64_t>& wanted,
+                                   const SymbolizeOptions& options) {
+  NamedAddresses names;
   names.lines.resize(wanted.size());
   const absl::StatusOr<std::string> kallsyms = ReadFile(options.kallsyms_path, kMaxKallsyms);
   if (!kallsyms.ok()) {
@@ -259,9 +320,9 @@ ModuleNames NameKernelAddresses(const std::vector<uint64_t>& wanted,
   return names;
 }
 
-ModuleNames NameJitAddresses(std::string_view map, std::string_view dump,
-                             const std::vector<uint64_t>& wanted) {
-  ModuleNames names;
+NamedAddresses NameJitAddresses(std::string_view map, std::string_view dump,
+                                const std::vector<uint64_t>& wanted) {
+  NamedAddresses names;
   names.lines.resize(wanted.size());
   std::vector<JitCode> code = ReadJitMap(map);
   // The dump has lines, so it counts as the later one.

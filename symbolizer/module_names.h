@@ -19,12 +19,12 @@ struct NamedFunction {
 };
 
 struct NamedLine {
-  uint32_t function = 0;  // row of ModuleNames::functions
+  uint32_t function = 0;  // row of NamedAddresses::functions
   int64_t line = 0;
   int64_t column = 0;
 };
 
-struct ModuleNames {
+struct NamedAddresses {
   std::vector<NamedFunction> functions;
   // For each wanted address, innermost first; empty: unresolved.
   std::vector<std::vector<NamedLine>> lines;
@@ -33,12 +33,12 @@ struct ModuleNames {
 
 // `wanted` is sorted and has no duplicates. `build_id` finds debug files where `file` is null or
 // could not be opened.
-ModuleNames NameFileAddresses(const ModuleFileRef& file, std::string_view path,
-                              std::string_view build_id, const std::vector<uint64_t>& wanted,
-                              const SymbolizeOptions& options);
-ModuleNames NameKernelAddresses(const std::vector<uint64_t>& wanted,
-                                const SymbolizeOptions& options);
-ModuleNames NameJitAddresses(std::string_view map, std::string_view dump,
-                             const std::vector<uint64_t>& wanted);
+NamedAddresses NameFileAddresses(const ModuleFileRef& file, std::string_view path,
+                                 std::string_view build_id, const std::vector<uint64_t>& wanted,
+                                 const SymbolizeOptions& options);
+NamedAddresses NameKernelAddresses(const std::vector<uint64_t>& wanted,
+                                   const SymbolizeOptions& options);
+NamedAddresses NameJitAddresses(std::string_view map, std::string_view dump,
+                                const std::vector<uint64_t>& wanted);
 
 }  // namespace whyslow

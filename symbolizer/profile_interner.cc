@@ -1,6 +1,7 @@
 #include "symbolizer/profile_interner.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace whyslow {
 namespace {
@@ -38,6 +39,16 @@ size_t CharacterLength(std::string_view text) {
   return value >= lowest && value <= 0x10FFFF && !is_surrogate ? length : 0;
 }
 
+// Nearly every name; a loop without branches, which the compiler makes many bytes wide.
+bool IsPrintableAscii(std::string_view text) {
+  unsigned bad = 0;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    bad |= static_cast<unsigned>(byte < 0x20) | static_cast<unsigned>(byte >= 0x7F);
+  }
+  return bad == 0;
+}
+
 }  // namespace
 
 std::string PrintableText(std::string_view text) {
@@ -55,9 +66,10 @@ std::string PrintableText(std::string_view text) {
   return out;
 }
 
-ProfileInterner::ProfileInterner(Profile& profile) : profile_(profile) {
+ProfileInterner::ProfileInterner(Profile& profile)
+    : profile_(profile), strings_(0, TextHash{&profile.strings}, TextEqual{&profile.strings}) {
   for (uint32_t i = 0; i < profile.strings.size(); ++i) {
-    strings_.try_emplace(profile.strings[i], StringIndex(i));
+    strings_.insert(StringIndex(i));
   }
   for (uint32_t i = 0; i < profile.functions.size(); ++i) {
     functions_.try_emplace(KeyOf(profile.functions[i]), FunctionIndex(i));
@@ -69,19 +81,28 @@ ProfileInterner::FunctionKey ProfileInterner::KeyOf(const Function& function) {
           function.start_line};
 }
 
-StringIndex ProfileInterner::InternString(std::string_view text) {
-  const auto [row, is_new] = strings_.try_emplace(
-      PrintableText(text), StringIndex(static_cast<uint32_t>(profile_.strings.size())));
-  if (is_new) {
-    profile_.strings.push_back(row->first);
-  }
-  return row->second;
+void ProfileInterner::Reserve(size_t functions) {
+  // A name and a symbol each, files being few.
+  strings_.reserve(strings_.size() + 2 * functions);
+  profile_.strings.reserve(profile_.strings.size() + 2 * functions);
+  functions_.reserve(functions_.size() + functions);
 }
 
-FunctionIndex ProfileInterner::InternFunction(const NamedFunction& function) {
-  const Function row{.name = InternString(function.name),
-                     .system_name = InternString(function.system_name),
-                     .file = InternString(function.file),
+StringIndex ProfileInterner::InternString(std::string text) {
+  if (!IsPrintableAscii(text)) {
+    text = PrintableText(text);
+  }
+  return *strings_.lazy_emplace(std::string_view(text), [&](const auto& make) {
+    const StringIndex row(static_cast<uint32_t>(profile_.strings.size()));
+    profile_.strings.push_back(std::move(text));
+    make(row);
+  });
+}
+
+FunctionIndex ProfileInterner::InternFunction(NamedFunction function) {
+  const Function row{.name = InternString(std::move(function.name)),
+                     .system_name = InternString(std::move(function.system_name)),
+                     .file = InternString(std::move(function.file)),
                      .start_line = function.start_line};
   const auto [known, is_new] = functions_.try_emplace(
       KeyOf(row), FunctionIndex(static_cast<uint32_t>(profile_.functions.size())));

@@ -19,7 +19,7 @@ struct ModuleJob {
   const SymbolSource* source = nullptr;  // the kernel needs none
   std::vector<LocationIndex> locations;
   std::vector<uint64_t> wanted;  // their addresses, sorted, each once
-  ModuleNames names;
+  NamedAddresses names;
 };
 
 bool AsksForNames(ModuleKind kind) {
@@ -88,13 +88,19 @@ void RunAll(const Profile& profile, const SymbolizeOptions& options, std::vector
   work();
 }
 
-void Apply(const ModuleJob& job, Profile& profile, ProfileInterner& interner,
-           SymbolizeReport& report) {
+void Apply(ModuleJob& job, Profile& profile, ProfileInterner& interner, SymbolizeReport& report) {
   Module& module = profile.modules[job.module.value()];
-  std::vector<FunctionIndex> functions;
-  functions.reserve(job.names.functions.size());
-  for (const NamedFunction& function : job.names.functions) {
-    functions.push_back(interner.InternFunction(function));
+  // In the order of the addresses, and only what is used: then the tables do not depend on where
+  // the names came from.
+  interner.Reserve(job.names.functions.size());
+  std::vector<FunctionIndex> functions(job.names.functions.size());
+  for (const std::vector<NamedLine>& lines : job.names.lines) {
+    for (const NamedLine& line : lines) {
+      if (!functions[line.function].valid()) {
+        functions[line.function] =
+            interner.InternFunction(std::move(job.names.functions[line.function]));
+      }
+    }
   }
   for (const LocationIndex index : job.locations) {
     Location& location = profile.locations[index.value()];
@@ -122,7 +128,7 @@ SymbolizeReport Symbolize(Profile& profile, const std::vector<SymbolSource>& sou
   RunAll(profile, options, jobs);
   SymbolizeReport report;
   ProfileInterner interner(profile);
-  for (const ModuleJob& job : jobs) {
+  for (ModuleJob& job : jobs) {
     Apply(job, profile, interner, report);
   }
   return report;

@@ -216,7 +216,7 @@ void BmLoadTable(benchmark::State& state) {
     state.SkipWithError("it was compiled again");
   }
   Describe(*elf, table, state);
-  const std::string file = folder + "/" + CacheFileName(*CacheKeyOf(*elf));
+  const std::string file = folder + "/unwind-" + CacheName(*CacheKeyOf(*elf));
   std::error_code none;
   state.counters["cached_MB"] = static_cast<double>(std::filesystem::file_size(file, none)) / 1e6;
   std::filesystem::remove_all(folder);

@@ -10,7 +10,7 @@
 namespace whyslow {
 namespace {
 
-constexpr char kSuffix[] = ".cfi";
+constexpr char kKind[] = "unwind";
 // Build IDs are hashes of 8 to 32 bytes (16 to 64 digits); what is shorter may not tell files
 // apart.
 constexpr size_t kFewestDigits = 16;
@@ -31,24 +31,23 @@ std::optional<CfiTableKey> CacheKeyOf(const ElfFile& elf) {
       .build_id = id, .file_size = elf.file_size(), .owner = info.st_uid, .machine = elf.machine()};
 }
 
-std::string CacheFileName(const CfiTableKey& key) {
-  return absl::StrFormat("%s-%d-%d-v%d%s", key.build_id, key.file_size, key.owner, kCfiTableVersion,
-                         kSuffix);
+std::string CacheName(const CfiTableKey& key) {
+  return absl::StrFormat("%s-%d-%d-v%d", key.build_id, key.file_size, key.owner, kCfiTableVersion);
 }
 
 absl::StatusOr<std::unique_ptr<CfiCache>> CfiCache::Open(const std::string& directory,
                                                          const Limits& limits) {
-  ASSIGN_OR_RETURN(DiskCache files, DiskCache::Open(directory, kSuffix, limits.max_bytes));
-  return std::unique_ptr<CfiCache>(new CfiCache(std::move(files), limits));
+  ASSIGN_OR_RETURN(DiskCache files, DiskCache::Open(directory, kKind, limits.max_bytes));
+  return std::unique_ptr<CfiCache>(new CfiCache(directory, std::move(files), limits));
 }
 
 absl::StatusOr<std::unique_ptr<CfiCache>> CfiCache::OpenOfUser() {
-  ASSIGN_OR_RETURN(const std::string directory, UserCacheDirectory("whyslow"));
+  ASSIGN_OR_RETURN(const std::string directory, DiskCache::FolderOfUser());
   return Open(directory);
 }
 
 std::optional<CfiTable> CfiCache::Load(const CfiTableKey& key) {
-  const absl::StatusOr<std::string> content = files_.Load(CacheFileName(key));
+  const absl::StatusOr<std::string> content = files_.Read(CacheName(key));
   if (!content.ok()) {
     return std::nullopt;
   }
@@ -56,7 +55,7 @@ std::optional<CfiTable> CfiCache::Load(const CfiTableKey& key) {
 }
 
 void CfiCache::Store(const CfiTableKey& key, const CfiTable& table) {
-  const absl::Status status = files_.Store(CacheFileName(key), EncodeCfiTable(table, key));
+  const absl::Status status = files_.Write(CacheName(key), EncodeCfiTable(table, key));
   if (!status.ok() && problem_.empty()) {
     problem_ = std::string(status.message());
   }

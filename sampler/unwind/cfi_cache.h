@@ -31,24 +31,26 @@ class CfiCache {
   static absl::StatusOr<std::unique_ptr<CfiCache>> Open(const std::string& directory,
                                                         const Limits& limits = Limits());
 
-  // In the user's own place for such files (see UserCacheDirectory).
+  // In DiskCache::FolderOfUser.
   static absl::StatusOr<std::unique_ptr<CfiCache>> OpenOfUser();
 
   // From the cache, else compiled and put there. Only files with a build ID that nobody but their
   // owner can change are cached. Problems with the disk cost time and nothing else.
   CfiTable TableOf(const ElfFile& elf);
 
-  const std::string& directory() const { return files_.directory(); }
+  const std::string& directory() const { return directory_; }
   uint64_t compiled() const { return compiled_; }
   uint64_t loaded() const { return loaded_; }
   // The first failure to write; empty: none.
   const std::string& problem() const { return problem_; }
 
  private:
-  CfiCache(DiskCache files, const Limits& limits) : files_(std::move(files)), limits_(limits) {}
+  CfiCache(std::string directory, DiskCache files, const Limits& limits)
+      : directory_(std::move(directory)), files_(std::move(files)), limits_(limits) {}
   std::optional<CfiTable> Load(const CfiTableKey& key);
   void Store(const CfiTableKey& key, const CfiTable& table);
 
+  std::string directory_;
   DiskCache files_;
   Limits limits_;
   uint64_t compiled_ = 0;
@@ -58,7 +60,7 @@ class CfiCache {
 
 // nullopt: the module's table is not to be cached.
 std::optional<CfiTableKey> CacheKeyOf(const ElfFile& elf);
-// The name of the file in the cache.
-std::string CacheFileName(const CfiTableKey& key);
+// What the table is called in the cache.
+std::string CacheName(const CfiTableKey& key);
 
 }  // namespace whyslow

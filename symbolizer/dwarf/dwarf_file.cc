@@ -6,6 +6,13 @@
 #include "symbolizer/dwarf/dwarf_constants.h"
 
 namespace whyslow {
+namespace {
+
+// What describing one function reads: its entry, the one it refers to, its names, each of which the
+// kernel maps with its neighbours.
+constexpr uint64_t kBytesOfFunction = uint64_t{4} * 65536;
+
+}  // namespace
 
 DwarfFile::DwarfFile(const ElfFile& elf, const ElfFile* alt, std::string program)
     : sections_(DwarfSections::Load(elf)),
@@ -14,7 +21,21 @@ DwarfFile::DwarfFile(const ElfFile& elf, const ElfFile* alt, std::string program
       budget_(sections_.total_bytes() + alt_sections_.total_bytes()),
       alt_units_(alt_sections_, budget_, /*alt=*/nullptr),
       units_(sections_, budget_, &alt_units_),
-      split_units_(std::move(program), budget_) {}
+      split_units_(std::move(program), budget_),
+      names_(budget_) {}
+
+void DwarfFile::HaveRead(uint64_t bytes) {
+  bytes_in_memory_ += bytes;
+  if (bytes_in_memory_ > kKeptBytes) {
+    ForgetPages();
+  }
+}
+
+void DwarfFile::ForgetPages() {
+  sections_.ForgetPages();
+  alt_sections_.ForgetPages();
+  bytes_in_memory_ = 0;
+}
 
 // Only units that do not say themselves where their code lies need this section; it is often
 // incomplete (clang writes none).
@@ -83,6 +104,7 @@ void DwarfFile::Resolve(std::span<const uint64_t> wanted,
   std::vector<size_t> positions;
   for (DwarfUnit& unit : units_.units()) {
     UnitRanges(unit, ranges);
+    HaveRead(std::min(unit.end - unit.offset, kMappedAtOnce));
     positions.clear();
     for (const AddressRange range : ranges) {
       auto at = std::ranges::lower_bound(wanted, range.begin);
@@ -94,11 +116,13 @@ void DwarfFile::Resolve(std::span<const uint64_t> wanted,
       std::ranges::sort(positions);
       positions.erase(std::unique(positions.begin(), positions.end()), positions.end());
       ResolveUnit(unit, wanted, positions, answers);
+      HaveRead(unit.end - unit.offset);
     }
   }
   for (size_t i = 0; i < wanted.size(); ++i) {
     frames[i] = FramesOf(answers[i]);
   }
+  ForgetPages();  // symbol tables come next, and are large too
 }
 
 void DwarfFile::ResolveUnit(DwarfUnit& unit, std::span<const uint64_t> wanted,
@@ -115,6 +139,7 @@ void DwarfFile::ResolveUnit(DwarfUnit& unit, std::span<const uint64_t> wanted,
   std::vector<LineRow> rows(positions.size());
   // Also for split units before anything else: only the skeleton knows the folder.
   const LineTable* lines = LinesOf(unit);
+  has_split_units_ |= static_cast<bool>(unit.dwo_name);
   const DwarfUnit* split = unit.dwo_name ? split_units_.Find(unit) : nullptr;
   const DwarfUnit& with_code = split != nullptr ? *split : unit;
   WalkScopes(with_code, addresses, code_, budget_, scopes);
@@ -195,6 +220,7 @@ uint32_t DwarfFile::FunctionOf(const CodeScope& scope) {
     row->second = static_cast<uint32_t>(functions_.size());
     DwarfFunction function{.facts = names_.Describe(*unit, entry)};
     function.decl_path = PathOf(function.facts.decl_unit, function.facts.decl_file);
+    HaveRead(kBytesOfFunction);
     functions_.push_back(std::move(function));
   }
   return row->second;

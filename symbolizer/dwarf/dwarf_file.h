@@ -45,6 +45,10 @@ class DwarfFile {
   DwarfFile(const ElfFile& elf, const ElfFile* alt, std::string program);
 
   bool empty() const { return sections_.info.size() == 0; }
+  // False: reading the file would have cost more than any honest one does, and was given up.
+  bool complete() const { return !budget_.exhausted(); }
+  // True when wanted addresses lie in units of which the file has a skeleton only.
+  bool has_split_units() const { return has_split_units_; }
 
   // frames[i]: innermost first, for wanted[i] (sorted, no duplicates); empty when nothing is known.
   void Resolve(std::span<const uint64_t> wanted, std::span<std::vector<DwarfFrame>> frames);
@@ -59,6 +63,8 @@ class DwarfFile {
     const DwarfUnit* row_unit = nullptr;
   };
 
+  void HaveRead(uint64_t bytes);
+  void ForgetPages();
   void ReadAranges();
   void UnitRanges(DwarfUnit& unit, std::vector<AddressRange>& out);
   void ResolveUnit(DwarfUnit& unit, std::span<const uint64_t> wanted,
@@ -76,6 +82,8 @@ class DwarfFile {
   UnitTable alt_units_;
   UnitTable units_;
   SplitUnits split_units_;
+  bool has_split_units_ = false;
+  uint64_t bytes_in_memory_ = 0;  // at most, of the mapped sections
   FunctionNames names_;
   bool aranges_are_read_ = false;
   absl::flat_hash_map<uint64_t, std::vector<AddressRange>> aranges_;  // by the unit's offset

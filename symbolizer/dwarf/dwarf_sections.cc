@@ -40,6 +40,13 @@ DwarfSections DwarfSections::Load(const ElfFile& elf, std::string_view suffix) {
   return sections;
 }
 
+void DwarfSections::ForgetPages() const {
+  for (const SectionBytes* section : {&info, &abbrev, &str, &line_str, &str_offsets, &addr, &ranges,
+                                      &rnglists, &line, &aranges}) {
+    section->ForgetPages();
+  }
+}
+
 uint64_t DwarfSections::total_bytes() const {
   return info.size() + abbrev.size() + str.size() + line_str.size() + str_offsets.size() +
          addr.size() + ranges.size() + rnglists.size() + line.size() + aranges.size();

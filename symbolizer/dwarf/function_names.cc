@@ -1,7 +1,5 @@
 #include "symbolizer/dwarf/function_names.h"
 
-#include <algorithm>
-
 #include "symbolizer/demangle.h"
 #include "symbolizer/dwarf/dwarf_constants.h"
 
@@ -13,7 +11,6 @@ using namespace dwarf;  // NOLINT(google-build-using-namespace): the standard's 
 // Concrete entry, abstract entry, declaration: three in practice. More is a loop.
 constexpr int kMaxChain = 16;
 constexpr int kMaxScopes = 64;
-constexpr size_t kMaxTreeDepth = 4096;
 
 bool HasScopes(uint16_t language) {
   switch (language) {
@@ -113,43 +110,6 @@ FunctionFacts FunctionNames::Describe(const DwarfUnit& unit, uint64_t entry) {
   return facts;
 }
 
-// Which entry stands in which. Built only for units with functions that have no linkage name.
-const std::vector<FunctionNames::ScopeRow>& FunctionNames::ScopesOf(const DwarfUnit& unit) {
-  std::unique_ptr<std::vector<ScopeRow>>& rows = scopes_[&unit];
-  if (rows != nullptr) {
-    return *rows;
-  }
-  rows = std::make_unique<std::vector<ScopeRow>>();
-  ByteReader reader = unit.ReaderAt(unit.entries);
-  std::vector<uint32_t> open;  // the row that stands for each level
-  while (!reader.at_end() && reader.ok() && open.size() < kMaxTreeDepth) {
-    const uint64_t entry = reader.position();
-    const uint64_t code = reader.Uleb();
-    if (code == 0) {
-      if (!open.empty()) {
-        open.pop_back();
-      }
-      continue;
-    }
-    const Abbreviation* row = unit.abbreviations->Find(code);
-    if (row == nullptr) {
-      break;
-    }
-    const uint32_t parent = open.empty() ? 0 : open.back();
-    uint32_t self = parent;
-    if (row->role == EntryRole::kFunction || row->role == EntryRole::kType ||
-        row->tag == kTagNamespace || row->tag == kTagModule || rows->empty()) {
-      self = static_cast<uint32_t>(rows->size());
-      rows->push_back({entry, parent});
-    }
-    SkipAttributes(reader, *unit.abbreviations, *row, unit.format);
-    if (row->has_children) {
-      open.push_back(self);
-    }
-  }
-  return *rows;
-}
-
 std::string FunctionNames::ScopeName(const DwarfUnit& unit, uint64_t entry, int depth) {
   ByteReader reader = unit.ReaderAt(entry);
   const Abbreviation* row = unit.abbreviations->Find(reader.Uleb());
@@ -173,21 +133,17 @@ std::string FunctionNames::Qualified(const Chain& chain, int depth) {
     return name;
   }
   const DwarfUnit& unit = *chain.last_unit;
-  const std::vector<ScopeRow>& rows = ScopesOf(unit);
-  const auto found = std::ranges::lower_bound(rows, chain.last_entry, {}, &ScopeRow::entry);
-  if (found == rows.end() || found->entry != chain.last_entry) {
-    return name;
-  }
-  uint32_t parent = found->parent;
-  for (int scopes = 0; parent != 0 && scopes < kMaxScopes; ++scopes) {
-    const ScopeRow row = rows[parent];
-    name = ScopeName(unit, row.entry, depth) + "::" + name;
-    ByteReader reader = unit.ReaderAt(row.entry);
+  int scopes = 0;
+  for (const uint64_t entry : tree_.Enclosing(unit, chain.last_entry)) {
+    if (++scopes > kMaxScopes) {
+      break;
+    }
+    name = ScopeName(unit, entry, depth) + "::" + name;
+    ByteReader reader = unit.ReaderAt(entry);
     const Abbreviation* shape = unit.abbreviations->Find(reader.Uleb());
     if (shape != nullptr && shape->role == EntryRole::kFunction) {
       break;  // a function's name is complete
     }
-    parent = row.parent;
   }
   return name;
 }

@@ -2,15 +2,11 @@
 // entry -> declaration.
 #pragma once
 
-#include <absl/container/flat_hash_map.h>
-
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <string_view>
-#include <utility>
-#include <vector>
 
+#include "symbolizer/dwarf/scope_tree.h"
 #include "symbolizer/dwarf/unit_table.h"
 
 namespace whyslow {
@@ -27,6 +23,9 @@ struct FunctionFacts {
 
 class FunctionNames {
  public:
+  // `budget` outlives this.
+  explicit FunctionNames(WorkBudget& budget) : tree_(budget) {}
+
   FunctionFacts Describe(const DwarfUnit& unit, uint64_t entry);
 
  private:
@@ -40,18 +39,12 @@ class FunctionNames {
     const DwarfUnit* last_unit = nullptr;
     uint64_t last_entry = 0;
   };
-  struct ScopeRow {
-    uint64_t entry = 0;
-    uint32_t parent = 0;  // row; itself for the first, the unit
-  };
-
   Chain Follow(const DwarfUnit& unit, uint64_t entry) const;
   AttributeValue ReadStep(const DwarfUnit& unit, uint64_t entry, Chain& chain) const;
-  const std::vector<ScopeRow>& ScopesOf(const DwarfUnit& unit);
   std::string Qualified(const Chain& chain, int depth);
   std::string ScopeName(const DwarfUnit& unit, uint64_t entry, int depth);
 
-  absl::flat_hash_map<const DwarfUnit*, std::unique_ptr<std::vector<ScopeRow>>> scopes_;
+  ScopeTree tree_;
 };
 
 }  // namespace whyslow

@@ -8,11 +8,17 @@ namespace whyslow {
 UnitTable::UnitTable(const DwarfSections& sections, WorkBudget& budget, UnitTable* alt)
     : sections_(sections), budget_(budget) {
   uint64_t offset = 0;
+  uint64_t in_memory = 0;
   while (std::optional<DwarfUnit> unit = ReadUnitHeader(sections, offset)) {
     offset = unit->end;
     unit->unit_table = this;
     unit->alt_table = alt;
     unit->alt_sections = alt != nullptr ? &alt->sections() : nullptr;
+    in_memory += std::min(unit->end - unit->offset, kMappedAtOnce);
+    if (in_memory > kKeptBytes) {
+      sections.ForgetPages();
+      in_memory = 0;
+    }
     units_.push_back(*std::move(unit));
   }
 }

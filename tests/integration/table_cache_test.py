@@ -31,7 +31,7 @@ class TableCache(testing.Case):
 
     def test_the_second_attach_finds_what_the_first_one_left(self):
         first = self.profile("--cache", self.cache)
-        files = sorted(self.cache.iterdir())
+        files = sorted(self.cache.glob("unwind-*"))
         if not files:
             self.skipTest(f"{sys.executable} has no build ID or little CFI: {first}")
         self.assertEqual(first[1], 0, first)
@@ -43,7 +43,7 @@ class TableCache(testing.Case):
 
     def test_damaged_files_are_replaced(self):
         self.profile("--cache", self.cache)
-        files = sorted(self.cache.iterdir())
+        files = sorted(self.cache.glob("unwind-*"))
         whole = [path.read_bytes() for path in files]
         for path, content in zip(files, whole):
             path.write_bytes(content[:len(content) // 2] + b"damage" + content[len(content) // 2 + 6:])
@@ -59,7 +59,7 @@ class TableCache(testing.Case):
         self.cache.mkdir()
         self.cache.chmod(0o777)
         compiled, loaded, stderr = self.profile("--cache", self.cache)
-        self.assertIn("others may write to it", stderr)
+        self.assertIn("it is not its user's alone", stderr)
         self.assertEqual((compiled, loaded), (None, None))
         self.assertEqual(list(self.cache.iterdir()), [])
 

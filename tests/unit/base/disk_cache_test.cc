@@ -1,10 +1,8 @@
 #include "base/disk_cache.h"
 
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -12,193 +10,272 @@
 #include <map>
 #include <optional>
 #include <string>
-#include <vector>
+#include <utility>
+
+#include "base/file_io.h"
 
 namespace whyslow {
 namespace {
 
 using ::testing::HasSubstr;
-using ::testing::UnorderedElementsAre;
 
 constexpr uint64_t kPlenty = 1 << 20;
 
-class DiskCacheTest : public ::testing::Test {
+class DiskCacheTest : public testing::Test {
  protected:
   DiskCacheTest() {
-    std::string name = (std::filesystem::temp_directory_path() / "disk_cache_test.XXXXXX").string();
-    EXPECT_NE(mkdtemp(name.data()), nullptr);
-    root_ = name;
+    std::string pattern = (std::filesystem::temp_directory_path() / "whyslow-test-XXXXXX").string();
+    root_ = mkdtemp(pattern.data());
+    folder_ = root_ / "cache";
   }
   ~DiskCacheTest() override { std::filesystem::remove_all(root_); }
 
-  std::string Directory() const { return (root_ / "cache").string(); }
-  DiskCache Open(uint64_t max_bytes = kPlenty) const {
-    absl::StatusOr<DiskCache> cache = DiskCache::Open(Directory(), ".x", max_bytes);
+  DiskCache Open(uint64_t max_bytes = kPlenty, std::string kind = "names") const {
+    absl::StatusOr<DiskCache> cache = DiskCache::Open(folder_, std::move(kind), max_bytes);
     EXPECT_TRUE(cache.ok()) << cache.status();
     return *std::move(cache);
   }
-  void Write(const std::string& name, const std::string& content) const {
-    std::ofstream(root_ / "cache" / name) << content;
+  std::filesystem::path FileOf(const std::string& name) const {
+    return folder_ / ("names-" + name);
   }
-  // As if it had been used at that second.
-  void SetUsed(const std::string& name, time_t when) const {
-    const timespec times[2] = {{when, 0}, {when, 0}};
-    EXPECT_EQ(utimensat(AT_FDCWD, (root_ / "cache" / name).c_str(), times, 0), 0);
+  // Without waiting for the clock of the file system.
+  void SetAge(const std::string& name, int seconds) const {
+    std::filesystem::last_write_time(FileOf(name), std::filesystem::file_time_type::clock::now() -
+                                                       std::chrono::seconds(seconds));
   }
-  std::vector<std::string> Names() const {
-    std::vector<std::string> names;
-    for (const auto& entry : std::filesystem::directory_iterator(Directory())) {
-      names.push_back(entry.path().filename().string());
-    }
-    return names;
+  size_t FilesInFolder() const {
+    const std::filesystem::directory_iterator files(folder_);
+    return static_cast<size_t>(std::distance(begin(files), end(files)));
   }
 
   std::filesystem::path root_;
+  std::filesystem::path folder_;
 };
 
-TEST_F(DiskCacheTest, WhatWasStoredIsLoaded) {
-  DiskCache cache = Open();
-  EXPECT_EQ(cache.Load("a.x").status().code(), absl::StatusCode::kNotFound);
-  ASSERT_TRUE(cache.Store("a.x", std::string("some\0thing", 10)).ok());
-  EXPECT_EQ(*cache.Load("a.x"), std::string("some\0thing", 10));
-  ASSERT_TRUE(cache.Store("a.x", "new").ok());
-  EXPECT_EQ(*Open().Load("a.x"), "new");
-  cache.Remove("a.x");
-  EXPECT_FALSE(cache.Load("a.x").ok());
+TEST_F(DiskCacheTest, GivesBackWhatWasWritten) {
+  const DiskCache cache = Open();
+  const std::string content("some\0bytes", 10);
+
+  ASSERT_TRUE(cache.Write("one", content).ok());
+
+  EXPECT_EQ(*cache.Read("one"), content);
+  EXPECT_EQ(*Open().Read("one"), content);
+  EXPECT_EQ(cache.Read("two").status().code(), absl::StatusCode::kNotFound);
 }
 
-TEST_F(DiskCacheTest, DirectoryAndFilesAreForTheirOwnerOnly) {
-  ASSERT_TRUE(Open().Store("a.x", "content").ok());
+TEST_F(DiskCacheTest, TheLastWriterWinsAndLeavesNothingElse) {
+  const DiskCache cache = Open();
+
+  ASSERT_TRUE(cache.Write("one", "first").ok());
+  ASSERT_TRUE(cache.Write("one", "").ok());
+
+  EXPECT_EQ(*cache.Read("one"), "");
+  EXPECT_EQ(FilesInFolder(), 1U);
+}
+
+TEST_F(DiskCacheTest, FolderAndFilesAreTheirOwnersAlone) {
+  ASSERT_TRUE(Open().Write("one", "content").ok());
+
   struct stat info {};
-  ASSERT_EQ(stat(Directory().c_str(), &info), 0);
-  EXPECT_EQ(info.st_mode & 07777, 0700U);
-  ASSERT_EQ(stat((Directory() + "/a.x").c_str(), &info), 0);
-  EXPECT_EQ(info.st_mode & 07777, 0600U);
+  ASSERT_EQ(stat(folder_.c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0700U);
+  ASSERT_EQ(stat(FileOf("one").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0600U);
 }
 
-TEST_F(DiskCacheTest, ADirectoryThatOthersMayWriteToIsRefused) {
-  Open();
-  for (const mode_t mode : {0720, 0702, 0777}) {
-    ASSERT_EQ(chmod(Directory().c_str(), mode), 0);
-    const auto cache = DiskCache::Open(Directory(), ".x", kPlenty);
-    EXPECT_THAT(std::string(cache.status().message()), HasSubstr("others may write to it"));
+TEST_F(DiskCacheTest, EverySingleWrongByteIsFound) {
+  const DiskCache cache = Open();
+  ASSERT_TRUE(cache.Write("one", "what was found out at some cost").ok());
+  const std::string good = *ReadFile(FileOf("one"));
+  for (size_t i = 0; i < good.size(); ++i) {
+    for (const int flip : {0x01, 0x80, 0xFF}) {
+      std::string bad = good;
+      bad[i] = static_cast<char>(bad[i] ^ flip);
+      std::ofstream(FileOf("one"), std::ios::binary) << bad;
+      EXPECT_EQ(cache.Read("one").status().code(), absl::StatusCode::kDataLoss) << i;
+    }
   }
-  ASSERT_EQ(chmod(Directory().c_str(), 0755), 0);
-  EXPECT_TRUE(DiskCache::Open(Directory(), ".x", kPlenty).ok());
+  std::ofstream(FileOf("one"), std::ios::binary) << good;
+  EXPECT_TRUE(cache.Read("one").ok());
 }
 
-TEST_F(DiskCacheTest, ADirectoryOfAnotherUserIsRefused) {
-  if (geteuid() != 0) {
-    GTEST_SKIP() << "only root can give a directory away";
+TEST_F(DiskCacheTest, EveryOtherLengthIsFound) {
+  const DiskCache cache = Open();
+  ASSERT_TRUE(cache.Write("one", "content").ok());
+  const std::string good = *ReadFile(FileOf("one"));
+  for (size_t length = 0; length < good.size(); ++length) {
+    std::filesystem::resize_file(FileOf("one"), length);
+    EXPECT_EQ(cache.Read("one").status().code(), absl::StatusCode::kDataLoss) << length;
+    std::ofstream(FileOf("one"), std::ios::binary) << good;
   }
-  Open();
-  ASSERT_EQ(chown(Directory().c_str(), 12345, 12345), 0);
-  const auto cache = DiskCache::Open(Directory(), ".x", kPlenty);
-  EXPECT_THAT(std::string(cache.status().message()), HasSubstr("it belongs to user 12345"));
+  std::ofstream(FileOf("one"), std::ios::binary) << good << '\0';
+  EXPECT_EQ(cache.Read("one").status().code(), absl::StatusCode::kDataLoss);
 }
 
-TEST_F(DiskCacheTest, WhatIsNoDirectoryIsRefused) {
-  std::ofstream(Directory()) << "a file";
-  EXPECT_FALSE(DiskCache::Open(Directory(), ".x", kPlenty).ok());
-  std::filesystem::remove(Directory());
+TEST_F(DiskCacheTest, AFileUnderAnothersNameIsNotUsed) {
+  const DiskCache cache = Open();
+  ASSERT_TRUE(cache.Write("one", "content").ok());
+
+  std::filesystem::rename(FileOf("one"), FileOf("two"));
+
+  EXPECT_EQ(cache.Read("two").status().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(DiskCacheTest, AFileThatOthersMayTouchIsNotUsed) {
+  const DiskCache cache = Open();
+  ASSERT_TRUE(cache.Write("one", "content").ok());
+  for (const mode_t mode : {0660U, 0606U, 0640U, 0604U}) {
+    ASSERT_EQ(chmod(FileOf("one").c_str(), mode), 0);
+    EXPECT_EQ(cache.Read("one").status().code(), absl::StatusCode::kPermissionDenied) << mode;
+  }
+}
+
+TEST_F(DiskCacheTest, LinksAreNotFollowed) {
+  const DiskCache cache = Open();
+  ASSERT_TRUE(cache.Write("one", "content").ok());
+  std::filesystem::rename(FileOf("one"), root_ / "elsewhere");
+  std::filesystem::create_symlink(root_ / "elsewhere", FileOf("one"));
+
+  EXPECT_FALSE(cache.Read("one").ok());
+
+  // Writing replaces the link and leaves what it led to alone.
+  ASSERT_TRUE(cache.Write("one", "new").ok());
+  EXPECT_EQ(*cache.Read("one"), "new");
+  EXPECT_TRUE(std::filesystem::exists(root_ / "elsewhere"));
+}
+
+TEST_F(DiskCacheTest, APipeInPlaceOfAFileDoesNotBlock) {
+  const DiskCache cache = Open();
+  ASSERT_EQ(mkfifo(FileOf("one").c_str(), 0600), 0);
+
+  EXPECT_EQ(cache.Read("one").status().code(), absl::StatusCode::kPermissionDenied);
+}
+
+TEST_F(DiskCacheTest, AFolderThatOthersMayReadOrWriteIsRefused) {
+  for (const mode_t mode : {0770U, 0707U, 0750U, 0705U}) {
+    std::filesystem::create_directory(folder_);
+    ASSERT_EQ(chmod(folder_.c_str(), mode), 0);
+    EXPECT_EQ(DiskCache::Open(folder_, "names", kPlenty).status().code(),
+              absl::StatusCode::kPermissionDenied)
+        << mode;
+  }
+}
+
+TEST_F(DiskCacheTest, AFolderInOneThatOthersMayWriteToIsRefused) {
+  ASSERT_EQ(chmod(root_.c_str(), 0777), 0);
+
+  EXPECT_EQ(DiskCache::Open(folder_, "names", kPlenty).status().code(),
+            absl::StatusCode::kPermissionDenied);
+  EXPECT_FALSE(std::filesystem::exists(folder_));
+}
+
+TEST_F(DiskCacheTest, ALinkInPlaceOfTheFolderIsRefused) {
   std::filesystem::create_directory(root_ / "elsewhere");
-  std::filesystem::create_symlink(root_ / "elsewhere", Directory());
-  EXPECT_FALSE(DiskCache::Open(Directory(), ".x", kPlenty).ok());
-  EXPECT_FALSE(DiskCache::Open((root_ / "not" / "there").string(), ".x", kPlenty).ok());
+  std::filesystem::create_directory_symlink(root_ / "elsewhere", folder_);
+
+  EXPECT_FALSE(DiskCache::Open(folder_, "names", kPlenty).ok());
 }
 
-TEST_F(DiskCacheTest, AFileThatOthersMayWriteToIsRefused) {
-  DiskCache cache = Open();
-  ASSERT_TRUE(cache.Store("a.x", "content").ok());
-  ASSERT_EQ(chmod((Directory() + "/a.x").c_str(), 0620), 0);
-  EXPECT_THAT(std::string(cache.Load("a.x").status().message()), HasSubstr("others may write"));
-  ASSERT_TRUE(cache.Store("a.x", "content").ok());
-  EXPECT_TRUE(cache.Load("a.x").ok());
+TEST_F(DiskCacheTest, AnothersFolderIsRefused) {
+  static_cast<void>(Open());
+
+  // Root may own the folder above; the folder itself must be the user's.
+  EXPECT_EQ(DiskCache::Open(folder_, "names", kPlenty, geteuid() + 1).status().code(),
+            absl::StatusCode::kPermissionDenied);
 }
 
-TEST_F(DiskCacheTest, AFileOfAnotherUserIsRefusedAndReplaced) {
-  if (geteuid() != 0) {
+TEST_F(DiskCacheTest, AnothersFileIsNotUsed) {
+  const DiskCache cache = Open();
+  ASSERT_TRUE(cache.Write("one", "content").ok());
+  if (chown(FileOf("one").c_str(), 65534, 65534) != 0) {
     GTEST_SKIP() << "only root can give a file away";
   }
-  DiskCache cache = Open();
-  ASSERT_TRUE(cache.Store("a.x", "content").ok());
-  ASSERT_EQ(chown((Directory() + "/a.x").c_str(), 12345, 12345), 0);
-  EXPECT_THAT(std::string(cache.Load("a.x").status().message()), HasSubstr("it belongs to user"));
-  ASSERT_TRUE(cache.Store("a.x", "new").ok());
-  EXPECT_EQ(*cache.Load("a.x"), "new");
+
+  EXPECT_EQ(cache.Read("one").status().code(), absl::StatusCode::kPermissionDenied);
 }
 
-TEST_F(DiskCacheTest, LinksAndPipesAreNeitherReadNorWrittenThrough) {
-  DiskCache cache = Open();
-  std::ofstream(root_ / "other") << "not to be touched";
-  std::filesystem::create_symlink(root_ / "other", root_ / "cache" / "link.x");
-  ASSERT_EQ(mkfifo((Directory() + "/pipe.x").c_str(), 0600), 0);
-  for (const char* name : {"link.x", "pipe.x"}) {
-    EXPECT_FALSE(cache.Load(name).ok());
-    ASSERT_TRUE(cache.Store(name, "content").ok());
-    EXPECT_EQ(*cache.Load(name), "content");
+TEST_F(DiskCacheTest, TheLeastRecentlyUsedGoesFirst) {
+  const DiskCache cache = Open(/*max_bytes=*/3000);
+  const std::string content(900, 'x');
+  for (const char* name : {"one", "two", "three"}) {
+    ASSERT_TRUE(cache.Write(name, content).ok());
   }
-  std::ifstream other(root_ / "other");
-  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(other), {}), "not to be touched");
+  SetAge("one", 30);
+  SetAge("two", 20);
+  SetAge("three", 10);
+  ASSERT_TRUE(cache.Read("one").ok());  // now the youngest
+
+  ASSERT_TRUE(cache.Write("four", content).ok());
+
+  EXPECT_FALSE(cache.Read("two").ok());
+  EXPECT_TRUE(cache.Read("one").ok());
+  EXPECT_TRUE(cache.Read("three").ok());
+  EXPECT_TRUE(cache.Read("four").ok());
 }
 
-TEST_F(DiskCacheTest, WhatWasNotUsedForLongestGoesWhenTheBoundIsReached) {
-  DiskCache cache = Open(/*max_bytes=*/25);
-  ASSERT_TRUE(cache.Store("a.x", "0123456789").ok());
-  ASSERT_TRUE(cache.Store("b.x", "0123456789").ok());
-  SetUsed("a.x", 1000);
-  SetUsed("b.x", 2000);
-  ASSERT_TRUE(cache.Load("a.x").ok());  // used now
-  ASSERT_TRUE(cache.Store("c.x", "0123456789").ok());
-  EXPECT_THAT(Names(), UnorderedElementsAre("a.x", "c.x"));
-}
-
-TEST_F(DiskCacheTest, TheBoundHoldsForAnySequenceAndTheNewestStays) {
-  DiskCache cache = Open(/*max_bytes=*/100);
+TEST_F(DiskCacheTest, AllFilesTogetherStayBelowTheLimit) {
+  const DiskCache cache = Open(/*max_bytes=*/5000);
   for (int i = 0; i < 50; ++i) {
-    const std::string name = std::to_string(i) + ".x";
-    ASSERT_TRUE(cache.Store(name, std::string(static_cast<size_t>(i * 37 % 90), '.')).ok());
-    uintmax_t total = 0;
-    for (const auto& entry : std::filesystem::directory_iterator(Directory())) {
-      total += entry.file_size();
+    ASSERT_TRUE(cache.Write("file" + std::to_string(i), std::string(700, 'x')).ok());
+    uint64_t total = 0;
+    for (const auto& file : std::filesystem::directory_iterator(folder_)) {
+      total += file.file_size();
     }
-    EXPECT_LE(total, 100U);
-    EXPECT_TRUE(cache.Load(name).ok());
+    EXPECT_LE(total, 5000U);
   }
-  EXPECT_FALSE(cache.Store("large.x", std::string(101, '.')).ok());
+  EXPECT_EQ(FilesInFolder(), 6U);
 }
 
-TEST_F(DiskCacheTest, FilesOfOthersInTheDirectoryAreNeitherCountedNorRemoved) {
-  DiskCache cache = Open(/*max_bytes=*/10);
-  Write("notes.txt", std::string(1000, '.'));
-  SetUsed("notes.txt", 1);
-  ASSERT_TRUE(cache.Store("a.x", "0123456789").ok());
-  EXPECT_THAT(Names(), UnorderedElementsAre("a.x", "notes.txt"));
+TEST_F(DiskCacheTest, ContentBeyondTheLimitIsRefusedAndCostsNoOther) {
+  const DiskCache cache = Open(/*max_bytes=*/1000);
+  ASSERT_TRUE(cache.Write("one", "content").ok());
+
+  EXPECT_EQ(cache.Write("two", std::string(1000, 'x')).code(),
+            absl::StatusCode::kResourceExhausted);
+  EXPECT_TRUE(cache.Read("one").ok());
+}
+
+TEST_F(DiskCacheTest, OtherKindsAreLeftAlone) {
+  const DiskCache rules = Open(kPlenty, "rules");
+  ASSERT_TRUE(rules.Write("one", std::string(3000, 'x')).ok());
+  const DiskCache names = Open(/*max_bytes=*/1000);
+
+  ASSERT_TRUE(names.Write("one", std::string(900, 'y')).ok());
+
+  EXPECT_EQ(rules.Read("one")->size(), 3000U);
+  EXPECT_EQ(names.Read("one")->size(), 900U);
 }
 
 TEST_F(DiskCacheTest, WhatAKilledWriterLeftGoesAfterAnHour) {
-  DiskCache cache = Open();
-  Write(".whyslow.old123", "half");
-  SetUsed(".whyslow.old123", 1000);
-  Write(".whyslow.now123", "half");
-  ASSERT_TRUE(cache.Store("a.x", "content").ok());
-  EXPECT_THAT(Names(), UnorderedElementsAre("a.x", ".whyslow.now123"));
+  const DiskCache cache = Open();
+  for (const char* name : {".names-1", ".names-2"}) {
+    std::ofstream(folder_ / name) << "half";
+  }
+  std::filesystem::last_write_time(
+      folder_ / ".names-1", std::filesystem::file_time_type::clock::now() - std::chrono::hours(2));
+
+  ASSERT_TRUE(cache.Write("one", "content").ok());
+
+  EXPECT_FALSE(std::filesystem::exists(folder_ / ".names-1"));
+  EXPECT_TRUE(std::filesystem::exists(folder_ / ".names-2"));
 }
 
-TEST_F(DiskCacheTest, ACacheWhoseDirectoryIsRemovedOnlyFails) {
-  DiskCache cache = Open();
-  std::filesystem::remove_all(Directory());
-  EXPECT_FALSE(cache.Load("a.x").ok());
-  EXPECT_FALSE(cache.Store("a.x", "content").ok());
+TEST_F(DiskCacheTest, NamesCannotLeadOutOfTheFolder) {
+  const DiskCache cache = Open();
+  for (const std::string& name :
+       {std::string(), std::string("../x"), std::string("a/b"), std::string(300, 'x')}) {
+    EXPECT_EQ(cache.Write(name, "x").code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(cache.Read(name).status().code(), absl::StatusCode::kInvalidArgument);
+  }
 }
 
-class UserCacheDirectoryTest : public DiskCacheTest {
+class FolderOfUserTest : public DiskCacheTest {
  protected:
-  UserCacheDirectoryTest() {
+  FolderOfUserTest() {
     Set("HOME", root_.string());
     Set("XDG_CACHE_HOME", "");
   }
-  ~UserCacheDirectoryTest() override {
+  ~FolderOfUserTest() override {
     for (const auto& [name, value] : before_) {
       value ? setenv(name.c_str(), value->c_str(), 1) : unsetenv(name.c_str());
     }
@@ -213,29 +290,28 @@ class UserCacheDirectoryTest : public DiskCacheTest {
   std::map<std::string, std::optional<std::string>> before_;
 };
 
-TEST_F(UserCacheDirectoryTest, IsInHomeUnlessTheUserSaysOtherwise) {
-  EXPECT_EQ(*UserCacheDirectory("tool"), root_.string() + "/.cache/tool");
-  EXPECT_TRUE(std::filesystem::is_directory(root_ / ".cache"));
+TEST_F(FolderOfUserTest, IsInHomeUnlessTheUserSaysOtherwise) {
+  EXPECT_EQ(*DiskCache::FolderOfUser(), root_.string() + "/.cache/whyslow");
   std::filesystem::create_directory(root_ / "xdg");
   Set("XDG_CACHE_HOME", (root_ / "xdg").string());
-  EXPECT_EQ(*UserCacheDirectory("tool"), root_.string() + "/xdg/tool");
+  EXPECT_EQ(*DiskCache::FolderOfUser(), root_.string() + "/xdg/whyslow");
   Set("XDG_CACHE_HOME", "relative");  // to be ignored, says the specification
-  EXPECT_EQ(*UserCacheDirectory("tool"), root_.string() + "/.cache/tool");
+  EXPECT_EQ(*DiskCache::FolderOfUser(), root_.string() + "/.cache/whyslow");
 }
 
-TEST_F(UserCacheDirectoryTest, IsNowhereWithoutAHomeOfOnesOwn) {
+TEST_F(FolderOfUserTest, IsNowhereWithoutAHomeOfOnesOwn) {
   Set("HOME", (root_ / "missing").string());
-  EXPECT_FALSE(UserCacheDirectory("tool").ok());
+  EXPECT_FALSE(DiskCache::FolderOfUser().ok());
   Set("HOME", "");
-  EXPECT_FALSE(UserCacheDirectory("tool").ok());
+  EXPECT_FALSE(DiskCache::FolderOfUser().ok());
 }
 
-TEST_F(UserCacheDirectoryTest, IsNeverInAnotherUsersHome) {
+TEST_F(FolderOfUserTest, IsNeverInAnotherUsersHome) {
   if (geteuid() != 0) {
     GTEST_SKIP() << "only root can give a directory away";
   }
   ASSERT_EQ(chown(root_.c_str(), 12345, 12345), 0);
-  EXPECT_THAT(std::string(UserCacheDirectory("tool").status().message()),
+  EXPECT_THAT(std::string(DiskCache::FolderOfUser().status().message()),
               HasSubstr("it belongs to user 12345"));
   EXPECT_FALSE(std::filesystem::exists(root_ / ".cache"));
 }

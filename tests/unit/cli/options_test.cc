@@ -195,10 +195,10 @@ TEST(Options, WaitsAreNotInThisVersionAndSaySo) {
 }
 
 TEST(Options, UnwindTablesAreCachedWhereTheUserWants) {
-  EXPECT_TRUE(Attach({}).capture.caches_tables);
+  EXPECT_TRUE(Attach({}).capture.uses_cache);
   EXPECT_EQ(Attach({}).capture.cache_directory, "");
-  EXPECT_FALSE(Attach({"--cache", "no"}).capture.caches_tables);
-  EXPECT_TRUE(Attach({"--cache", "./no"}).capture.caches_tables);
+  EXPECT_FALSE(Attach({"--cache", "no"}).capture.uses_cache);
+  EXPECT_TRUE(Attach({"--cache", "./no"}).capture.uses_cache);
   EXPECT_EQ(Attach({"--cache", "./no"}).capture.cache_directory, "./no");
   EXPECT_EQ(Parsed({"replay", "raw", "--cache", "dir"}).capture.cache_directory, "dir");
   EXPECT_THAT(AttachProblem({"--cache", ""}), HasSubstr("it is empty"));

@@ -149,7 +149,7 @@ TEST_F(CfiCacheTest, TwoVersionsLiveSideBySide) {
   ASSERT_THAT(Files(), SizeIs(1));
   const std::string ours = Files()[0].filename().string();
   std::string theirs = ours;
-  theirs.replace(theirs.rfind("-v"), std::string::npos, "-v999.cfi");
+  theirs.replace(theirs.rfind("-v"), std::string::npos, "-v999");
   std::ofstream(root_ / "cache" / theirs) << "of a version to come";
   const std::unique_ptr<CfiCache> cache = Open();
   cache->TableOf(elf);
