@@ -89,7 +89,8 @@ absl::StatusOr<CaptureResult> ReplayRecording(const std::string& path, UnwindMod
   header.start = replay.header().attached_at;
   header.start_utc_nanos = replay.header().attached_at_utc_nanos;
   header.is_replay = true;
-  Capture capture(std::move(source), {.unwind = unwind, .only_threads = {}}, std::move(header));
+  Capture capture(std::move(source), {.unwind = unwind, .only_threads = {}, .is_live = false},
+                  std::move(header));
   CaptureResult result = capture.Stop();
   RETURN_IF_ERROR(replay.status());
   return result;

@@ -6,7 +6,10 @@
 namespace whyslow {
 
 Pipeline::Pipeline(PipelineOptions options)
-    : options_(std::move(options)), unwinder_(options_.unwind) {}
+    : options_(std::move(options)),
+      jit_(options_.is_live),
+      unwinder_(options_.unwind),
+      writer_(jit_) {}
 
 void Pipeline::Handle(Event& event) {
   std::visit([&](auto& what) { On(event.when, what); }, event.what);
@@ -49,7 +52,7 @@ void Pipeline::On(Instant when, StackSample& sample) {
   Process& process = processes_.Get(sample.pid);
   frames_.clear();
   AddKernelFrames(sample);
-  AddUserFrames(process, sample);
+  AddUserFrames(when, process, sample);
   cpu_time_.Add(when, sample.pid, sample.tid, NameOfThread(sample.pid, sample.tid),
                 writer_.AddStack(frames_), sample.period);
   MoveFinishedRows();
@@ -64,7 +67,7 @@ void Pipeline::AddKernelFrames(const StackSample& sample) {
   }
 }
 
-void Pipeline::AddUserFrames(Process& process, const StackSample& sample) {
+void Pipeline::AddUserFrames(Instant when, Process& process, const StackSample& sample) {
   if (!sample.registers && !sample.kernel_callchain.empty()) {
     return;  // a thread without user memory any more: the kernel's frames are the whole stack
   }
@@ -73,7 +76,7 @@ void Pipeline::AddUserFrames(Process& process, const StackSample& sample) {
   if (sample.registers) {
     const RuntimeAddress stack_start(sample.registers->sp().value_or(0));
     unwinder_.Unwind(*sample.registers, process.space, StackCopy(stack_start, sample.stack),
-                     native_);
+                     native_, jit_.UnwindTableOf(sample.pid, when));
   }
   for (const RuntimeCodeAddress frame : native_.frames) {
     const RuntimeAddress address = frame.ForLookup();
@@ -91,6 +94,7 @@ void Pipeline::AddUserFrames(Process& process, const StackSample& sample) {
 
 void Pipeline::On(Instant /*when*/, const MappingAdded& event) {
   processes_.Apply(event);
+  jit_.Apply(event);
   if (writer_.profile().modules.empty()) {
     if (const Mapping* mapping = processes_.Get(event.pid).space.Find(event.start)) {
       writer_.AddModuleOf(*mapping);
@@ -100,6 +104,7 @@ void Pipeline::On(Instant /*when*/, const MappingAdded& event) {
 
 void Pipeline::On(Instant when, const ThreadStarted& event) {
   processes_.Apply(event);
+  jit_.Apply(event);
   const StringIndex name = NameOfThread(event.pid, event.tid);
   cpu_time_.Apply(when, event, name);
   if (event.tid == MainThreadOf(event.pid)) {
@@ -109,11 +114,13 @@ void Pipeline::On(Instant when, const ThreadStarted& event) {
 
 void Pipeline::On(Instant when, const ThreadExited& event) {
   processes_.Apply(event);
+  jit_.Apply(event);
   cpu_time_.Apply(when, event);
 }
 
 void Pipeline::On(Instant /*when*/, const ThreadNamed& event) {
   processes_.Apply(event);
+  jit_.Apply(event);
   const StringIndex name = NameOfThread(event.pid, event.tid);
   cpu_time_.Rename(event.tid, name);
   if (event.tid == MainThreadOf(event.pid)) {

@@ -30,7 +30,7 @@ SegmentRange SegmentAt(const ElfFile* elf, ElfAddress address) {
 
 }  // namespace
 
-ProfileWriter::ProfileWriter() {
+ProfileWriter::ProfileWriter(JitProcesses& jit) : jit_(jit) {
   builder_.SetValueTypes({{"cpu_samples", "count"},
                           {"cpu", "nanoseconds"},
                           {"waits", "count"},
@@ -81,7 +81,13 @@ ModuleIndex ProfileWriter::JitModule(Process& process) {
     row->second = builder_.AddModule(
         {.kind = ModuleKind::kJit, .path = builder_.AddString(path), .memory_limit = ~uint64_t{0}});
   }
-  jit_files_.try_emplace(row->second, process.pid).first->second.Look();
+  std::shared_ptr<JitFiles> files = jit_.FilesOf(process.pid);
+  files->Look();
+  // A process that has just ended, or become another program, leaves the files that it had.
+  std::shared_ptr<JitFiles>& kept = jit_files_[row->second];
+  if (kept == nullptr || files->has_any()) {
+    kept = std::move(files);
+  }
   return row->second;
 }
 
@@ -125,7 +131,7 @@ std::vector<ModuleNames> ProfileWriter::TakeModuleNames() {
     names.push_back({module, file, {}, {}});
   }
   for (auto& [module, files] : jit_files_) {
-    names.push_back({module, nullptr, files.ReadMap(), files.ReadDump()});
+    names.push_back({module, nullptr, files->ReadMap(), files->ReadDump()});
   }
   return names;
 }

@@ -4,6 +4,7 @@
 #include <absl/container/flat_hash_map.h>
 
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <utility>
@@ -14,6 +15,7 @@
 #include "sampler/cpu_time.h"
 #include "sampler/event.h"
 #include "sampler/jit_files.h"
+#include "sampler/jit_processes.h"
 #include "sampler/target/address_space.h"
 #include "sampler/target/process_table.h"
 
@@ -30,7 +32,8 @@ struct ModuleNames {
 // Used by one thread, the worker.
 class ProfileWriter {
  public:
-  ProfileWriter();
+  // Borrows it.
+  explicit ProfileWriter(JitProcesses& jit);
 
   StringIndex AddString(std::string_view text) { return builder_.AddString(text); }
   LocationIndex AddNote(std::string_view text) { return builder_.AddNote(text); }
@@ -55,6 +58,7 @@ class ProfileWriter {
   ModuleIndex FileModule(const Mapping& mapping, RuntimeAddress address);
   ModuleIndex JitModule(Process& process);
 
+  JitProcesses& jit_;
   ProfileBuilder builder_;
   ModuleIndex kernel_;
   StackIndex not_sampled_;
@@ -63,7 +67,8 @@ class ProfileWriter {
   absl::flat_hash_map<std::pair<const ModuleFile*, uint64_t>, ModuleIndex> file_modules_;
   std::map<ModuleIndex, ModuleFileRef> files_;
   absl::flat_hash_map<Pid, ModuleIndex> jit_modules_;
-  std::map<ModuleIndex, JitFiles> jit_files_;
+  // Kept when the process is gone.
+  std::map<ModuleIndex, std::shared_ptr<JitFiles>> jit_files_;
 };
 
 }  // namespace whyslow

@@ -39,8 +39,10 @@ CodeRules& StackUnwinder::RulesFor(Architecture architecture) {
 }
 
 void StackUnwinder::Unwind(const UserRegisters& registers, const AddressSpace& space,
-                           const TargetMemory& memory, NativeStack& out) {
-  StackWalk(RulesFor(registers.architecture()), space, memory, signature_mask_, out).Run(registers);
+                           const TargetMemory& memory, NativeStack& out,
+                           const JitUnwindTable* jit) {
+  const CodeMap map(space, jit);
+  StackWalk(RulesFor(registers.architecture()), map, memory, signature_mask_, out).Run(registers);
 }
 
 }  // namespace whyslow

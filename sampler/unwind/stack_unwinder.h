@@ -20,6 +20,7 @@ struct NativeStack {
 };
 
 class CodeRules;
+class JitUnwindTable;
 
 // Used by one thread. Keeps one compiled table a module, shared by all processes that map it.
 class StackUnwinder {
@@ -29,11 +30,12 @@ class StackUnwinder {
   explicit StackUnwinder(UnwindMode mode = UnwindMode::kAuto);
   ~StackUnwinder();
 
-  // Replaces `out`, whose storage is kept for the next stack. The leaf is where the thread was
-  // executing (At); so is code that a signal interrupted, and the trampoline above it, to which
-  // nothing returns. All others are return addresses.
+  // `jit` is what is known of code that the process made; null: nothing. Replaces `out`, whose
+  // storage is kept for the next stack. The leaf is where the thread was executing (At); so is code
+  // that a signal interrupted, and the trampoline above it, to which nothing returns. All others
+  // are return addresses.
   void Unwind(const UserRegisters& registers, const AddressSpace& space, const TargetMemory& memory,
-              NativeStack& out);
+              NativeStack& out, const JitUnwindTable* jit = nullptr);
 
   // ARM64: the bits of a return address that may hold its signature (NT_ARM_PAC_MASK). 0: none.
   void SetPointerAuthenticationMask(uint64_t mask) { signature_mask_ = mask; }
