@@ -99,10 +99,17 @@ absl::StatusOr<CaptureResult> ReplayRecording(const std::string& path, UnwindMod
 SymbolizeReport AddNames(CaptureResult& result, const SymbolizeOptions& options) {
   std::vector<SymbolSource> sources;
   for (ModuleNames& names : result.names) {
-    sources.push_back({.module = names.module,
-                       .file = std::move(names.file),
-                       .jit_map = std::move(names.jit_map),
-                       .jit_dump = std::move(names.jit_dump)});
+    SymbolSource source{.module = names.module,
+                        .file = std::move(names.file),
+                        .jit_map = std::move(names.jit_map),
+                        .jit_dump = std::move(names.jit_dump)};
+    for (KernelCodeChanged& code : names.kernel_code) {
+      source.kernel_code.push_back({.start = code.start.value(),
+                                    .size = code.size,
+                                    .name = std::move(code.name),
+                                    .module = code.is_bpf ? "[bpf]" : ""});
+    }
+    sources.push_back(std::move(source));
   }
   return Symbolize(result.profile, sources, options);
 }

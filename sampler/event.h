@@ -91,6 +91,15 @@ struct ThreadNamed {
   bool exec = false;
 };
 
+// The kernel has got code at run time, or gives it up: BPF programs, trampolines.
+struct KernelCodeChanged {
+  RuntimeAddress start;
+  uint64_t size = 0;
+  std::string name;
+  bool is_bpf = false;
+  bool is_gone = false;
+};
+
 enum class LossKind : uint8_t {
   kRingFull,        // the kernel had no room for `count` records
   kSampleShed,      // we dropped samples under load
@@ -106,7 +115,7 @@ struct EventsLost {
 struct Event {
   Instant when;
   std::variant<StackSample, SwitchIn, SwitchOut, ThreadRunTime, MappingAdded, ThreadStarted,
-               ThreadExited, ThreadNamed, EventsLost>
+               ThreadExited, ThreadNamed, KernelCodeChanged, EventsLost>
       what;
 };
 

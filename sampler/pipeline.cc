@@ -128,6 +128,10 @@ void Pipeline::On(Instant /*when*/, const ThreadNamed& event) {
   }
 }
 
+void Pipeline::On(Instant /*when*/, const KernelCodeChanged& event) {
+  writer_.AddKernelCode(event);
+}
+
 void Pipeline::On(Instant /*when*/, const EventsLost& event) {
   switch (event.kind) {
     case LossKind::kRingFull:

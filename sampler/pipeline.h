@@ -44,6 +44,7 @@ class Pipeline {
   void On(Instant when, const ThreadStarted& event);
   void On(Instant when, const ThreadExited& event);
   void On(Instant when, const ThreadNamed& event);
+  void On(Instant when, const KernelCodeChanged& event);
   void On(Instant when, const EventsLost& event);
 
   void AddUserFrames(Instant when, Process& process, const StackSample& sample);

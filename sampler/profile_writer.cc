@@ -3,6 +3,7 @@
 #include <absl/strings/str_format.h>
 
 #include <array>
+#include <utility>
 
 namespace whyslow {
 namespace {
@@ -125,13 +126,24 @@ void ProfileWriter::AddCpuRow(const CpuTimeRow& row) {
   builder_.AddSample(stack, builder_.AddLabels(labels), values);
 }
 
+void ProfileWriter::AddKernelCode(const KernelCodeChanged& code) {
+  constexpr size_t kMost = size_t{1} << 16;
+  if (kernel_code_.size() < kMost) {
+    kernel_code_.push_back(code);
+  }
+}
+
 std::vector<ModuleNames> ProfileWriter::TakeModuleNames() {
   std::vector<ModuleNames> names;
   for (auto& [module, file] : files_) {
-    names.push_back({module, file, {}, {}});
+    names.push_back({.module = module, .file = file});
   }
   for (auto& [module, files] : jit_files_) {
-    names.push_back({module, nullptr, files->ReadMap(), files->ReadDump()});
+    names.push_back(
+        {.module = module, .jit_map = files->ReadMap(), .jit_dump = files->ReadDump()});
+  }
+  if (kernel_.valid()) {
+    names.push_back({.module = kernel_, .kernel_code = std::move(kernel_code_)});
   }
   return names;
 }

@@ -27,6 +27,8 @@ struct ModuleNames {
   ModuleFileRef file;    // files and the vdso
   std::string jit_map;   // generated code: the process's perf map
   std::string jit_dump;  // generated code: the process's jitdump
+  // The kernel: code that came or went while we looked, in order of time.
+  std::vector<KernelCodeChanged> kernel_code;
 };
 
 // Used by one thread, the worker.
@@ -45,6 +47,8 @@ class ProfileWriter {
   }
   void NameProcess(Pid pid, StringIndex name) { process_names_[pid] = name; }
   void AddCpuRow(const CpuTimeRow& row);
+  // Also code that goes: it was there until then, and no other list has it any more.
+  void AddKernelCode(const KernelCodeChanged& code);
   // Makes the module of a mapping known in order of arrival, so that the program itself comes
   // first.
   void AddModuleOf(const Mapping& mapping);
@@ -61,6 +65,7 @@ class ProfileWriter {
   JitProcesses& jit_;
   ProfileBuilder builder_;
   ModuleIndex kernel_;
+  std::vector<KernelCodeChanged> kernel_code_;
   StackIndex not_sampled_;
   absl::flat_hash_map<Pid, StringIndex> process_names_;
   // One row a module and executable segment; keyed by the module's address and the segment's.

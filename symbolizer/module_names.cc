@@ -232,16 +232,17 @@ ModuleNames NameFileAddresses(const ModuleFileRef& file, std::string_view path,
   return names;
 }
 
-ModuleNames NameKernelAddresses(const std::vector<uint64_t>& wanted,
+ModuleNames NameKernelAddresses(std::span<const KernelCode> code,
+                                const std::vector<uint64_t>& wanted,
                                 const SymbolizeOptions& options) {
   ModuleNames names;
   names.lines.resize(wanted.size());
-  const absl::StatusOr<std::string> kallsyms = ReadFile(options.kallsyms_path, kMaxKallsyms);
-  if (!kallsyms.ok()) {
-    return names;
-  }
   std::vector<KernelName> found(wanted.size());
-  FindKernelNames(*kallsyms, wanted, found);
+  const absl::StatusOr<std::string> kallsyms = ReadFile(options.kallsyms_path, kMaxKallsyms);
+  if (kallsyms.ok()) {
+    FindKernelNames(*kallsyms, wanted, found);
+  }
+  FindKernelCode(code, wanted, found);
   absl::flat_hash_map<std::pair<std::string, std::string>, uint32_t> rows;
   for (size_t i = 0; i < wanted.size(); ++i) {
     if (found[i].name.empty()) {
