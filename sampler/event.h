@@ -12,6 +12,7 @@
 
 #include "base/address.h"
 #include "base/ids.h"
+#include "base/root_folder.h"
 #include "base/time.h"
 #include "base/unique_fd.h"
 #include "sampler/registers.h"
@@ -67,6 +68,8 @@ struct MappingAdded {
   // The mapped file, opened the moment the record was read: later it may be gone. Null in
   // recordings.
   std::shared_ptr<UniqueFd> file;
+  // What the process sees as /, where that is another tree than ours; for its debug files.
+  std::shared_ptr<const RootFolder> root;
 };
 
 // A thread began: of a new process when pid != parent_pid. Found at attach: parent_pid == kNoPid.

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/file_io.h"
+#include "base/root_folder.h"
 
 namespace whyslow {
 namespace {
@@ -27,10 +28,13 @@ int OwnNumber(Pid pid) {
   return std::atoi(status->c_str() + last_tab + 1);
 }
 
-// In the mount namespace of the process. Nothing but a regular file: what it names is not trusted.
+// As the process sees it. Nothing but a regular file: what it names is not trusted.
 UniqueFd OpenIn(Pid pid, const std::string& path) {
-  absl::StatusOr<UniqueFd> fd =
-      OpenReadOnly(absl::StrFormat("/proc/%d/root%s", Number(pid), path), /*regular_only=*/true);
+  const absl::StatusOr<RootFolder> root = RootFolder::Of(pid);
+  if (!root.ok()) {
+    return UniqueFd();
+  }
+  absl::StatusOr<UniqueFd> fd = root->OpenReadOnly(path, /*regular_only=*/true);
   return fd.ok() ? *std::move(fd) : UniqueFd();
 }
 

@@ -139,8 +139,7 @@ std::vector<ModuleNames> ProfileWriter::TakeModuleNames() {
     names.push_back({.module = module, .file = file});
   }
   for (auto& [module, files] : jit_files_) {
-    names.push_back(
-        {.module = module, .jit_map = files->ReadMap(), .jit_dump = files->ReadDump()});
+    names.push_back({.module = module, .jit_map = files->ReadMap(), .jit_dump = files->ReadDump()});
   }
   if (kernel_.valid()) {
     names.push_back({.module = kernel_, .kernel_code = std::move(kernel_code_)});

@@ -54,15 +54,19 @@ bool HasDwarf(const ElfFile& elf) {
   return elf.FindSection(".debug_info") != nullptr || elf.FindSection(".zdebug_info") != nullptr;
 }
 
+DebugPlaces PlacesFor(const ModuleFileRef& file, const SymbolizeOptions& options) {
+  return {.folders = options.debug_folders, .root = file != nullptr ? file->root() : nullptr};
+}
+
 ModuleFiles FindFiles(const ModuleFileRef& file, std::string_view path, std::string_view build_id,
                       const SymbolizeOptions& options) {
   ModuleFiles files{.own = file != nullptr ? file->elf() : nullptr};
+  const DebugPlaces places = PlacesFor(file, options);
   if (files.own == nullptr || !HasDwarf(*files.own)) {
     const bool own_knows = files.own != nullptr && !files.own->build_id().empty();
-    files.debug =
-        FindByBuildId(own_knows ? files.own->build_id() : build_id, options.debug_folders);
+    files.debug = FindByBuildId(own_knows ? files.own->build_id() : build_id, places);
     if (!files.debug && files.own != nullptr) {
-      files.debug = FindByDebugLink(*files.own, path, options.debug_folders);
+      files.debug = FindByDebugLink(*files.own, path, places);
     }
     if (!files.debug && options.debuginfod != nullptr) {
       files.debug = options.debuginfod->Find(own_knows ? files.own->build_id() : build_id);
@@ -203,12 +207,14 @@ ModuleNames NameFileAddresses(const ModuleFileRef& file, std::string_view path,
   ModuleNames names;
   names.lines.resize(wanted.size());
   const ModuleFiles files = FindFiles(file, path, build_id, options);
+  const DebugPlaces places = PlacesFor(file, options);
   const ElfFile* with_dwarf = files.debug ? &*files.debug : files.own;
   std::unique_ptr<DwarfFile> dwarf;
   std::vector<std::vector<DwarfFrame>> frames(wanted.size());
   if (with_dwarf != nullptr && HasDwarf(*with_dwarf)) {
-    const std::optional<ElfFile> alt = FindAltFile(*with_dwarf, options.debug_folders);
-    dwarf = std::make_unique<DwarfFile>(*with_dwarf, alt ? &*alt : nullptr, std::string(path));
+    const std::optional<ElfFile> alt = FindAltFile(*with_dwarf, places);
+    dwarf = std::make_unique<DwarfFile>(*with_dwarf, alt ? &*alt : nullptr, std::string(path),
+                                        places.root);
     dwarf->Resolve(wanted, frames);
     names.has_debug_information = true;
   }

@@ -57,10 +57,10 @@ void RunJob(const Profile& profile, const SymbolizeOptions& options, ModuleJob& 
   const Module& module = profile.ModuleAt(job.module);
   switch (module.kind) {
     case ModuleKind::kKernel:
-      job.names = NameKernelAddresses(
-          job.source != nullptr ? std::span<const KernelCode>(job.source->kernel_code)
-                                : std::span<const KernelCode>(),
-          job.wanted, options);
+      job.names = NameKernelAddresses(job.source != nullptr
+                                          ? std::span<const KernelCode>(job.source->kernel_code)
+                                          : std::span<const KernelCode>(),
+                                      job.wanted, options);
       break;
     case ModuleKind::kJit:
       if (job.source != nullptr) {

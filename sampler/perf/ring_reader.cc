@@ -82,7 +82,7 @@ void RingReader::Accept(Event event, absl::flat_hash_set<Tid>* started) {
     return;
   }
   if (auto* mapping = std::get_if<MappingAdded>(&event.what)) {
-    mapping->file = opener_.Open(*mapping);
+    opener_.Open(*mapping);
   }
   order_.Add(std::move(event));
 }

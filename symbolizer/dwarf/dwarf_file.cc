@@ -7,14 +7,15 @@
 
 namespace whyslow {
 
-DwarfFile::DwarfFile(const ElfFile& elf, const ElfFile* alt, std::string program)
+DwarfFile::DwarfFile(const ElfFile& elf, const ElfFile* alt, std::string program,
+                     const RootFolder* root)
     : sections_(DwarfSections::Load(elf)),
       alt_sections_(alt != nullptr ? DwarfSections::Load(*alt) : DwarfSections()),
       code_(elf),
       budget_(sections_.total_bytes() + alt_sections_.total_bytes()),
       alt_units_(alt_sections_, budget_, /*alt=*/nullptr),
       units_(sections_, budget_, &alt_units_),
-      split_units_(std::move(program), budget_) {}
+      split_units_(std::move(program), root, budget_) {}
 
 // Only units that do not say themselves where their code lies need this section; it is often
 // incomplete (clang writes none).
