@@ -3,6 +3,7 @@
 #include <absl/strings/str_format.h>
 
 #include <array>
+#include <iterator>
 #include <utility>
 
 namespace whyslow {
@@ -46,6 +47,14 @@ LocationIndex ProfileWriter::AddKernelFrame(RuntimeAddress address) {
                                   .path = builder_.AddString("[kernel.kallsyms]"),
                                   .memory_start = uint64_t{1} << 63,
                                   .memory_limit = ~uint64_t{0}});
+  }
+  const auto after = new_kernel_code_.upper_bound(address.value());
+  if (after != new_kernel_code_.begin()) {
+    const auto& [start, code] = *std::prev(after);
+    if (address.value() - start < code.size) {
+      return builder_.AddLocation(
+          Location{.module = kernel_, .address = address.value(), .lines = {{code.function}}});
+    }
   }
   return builder_.AddLocation(kernel_, address.value());
 }
@@ -128,8 +137,16 @@ void ProfileWriter::AddCpuRow(const CpuTimeRow& row) {
 
 void ProfileWriter::AddKernelCode(const KernelCodeChanged& code) {
   constexpr size_t kMost = size_t{1} << 16;
-  if (kernel_code_.size() < kMost) {
-    kernel_code_.push_back(code);
+  const uint64_t start = code.start.value();
+  if (!code.is_gone) {
+    const FunctionIndex function =
+        builder_.AddFunction({.name = builder_.AddString(code.name),
+                              .file = builder_.AddString(code.is_bpf ? "[bpf]" : "")});
+    if (new_kernel_code_.size() < kMost) {
+      new_kernel_code_.insert_or_assign(start, KernelCode{code.size, function});
+    }
+  } else if (new_kernel_code_.erase(start) == 0 && gone_kernel_code_.size() < kMost) {
+    gone_kernel_code_.push_back(code);
   }
 }
 
@@ -142,7 +159,7 @@ std::vector<ModuleNames> ProfileWriter::TakeModuleNames() {
     names.push_back({.module = module, .jit_map = files->ReadMap(), .jit_dump = files->ReadDump()});
   }
   if (kernel_.valid()) {
-    names.push_back({.module = kernel_, .kernel_code = std::move(kernel_code_)});
+    names.push_back({.module = kernel_, .kernel_code = std::move(gone_kernel_code_)});
   }
   return names;
 }

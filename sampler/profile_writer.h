@@ -27,7 +27,7 @@ struct ModuleNames {
   ModuleFileRef file;    // files and the vdso
   std::string jit_map;   // generated code: the process's perf map
   std::string jit_dump;  // generated code: the process's jitdump
-  // The kernel: code that came or went while we looked, in order of time.
+  // The kernel: code that was there before us and went while we looked, in order of time.
   std::vector<KernelCodeChanged> kernel_code;
 };
 
@@ -47,7 +47,7 @@ class ProfileWriter {
   }
   void NameProcess(Pid pid, StringIndex name) { process_names_[pid] = name; }
   void AddCpuRow(const CpuTimeRow& row);
-  // Also code that goes: it was there until then, and no other list has it any more.
+  // Frames in code that comes are named at once: its place may be taken by other code soon.
   void AddKernelCode(const KernelCodeChanged& code);
   // Makes the module of a mapping known in order of arrival, so that the program itself comes
   // first.
@@ -65,7 +65,12 @@ class ProfileWriter {
   JitProcesses& jit_;
   ProfileBuilder builder_;
   ModuleIndex kernel_;
-  std::vector<KernelCodeChanged> kernel_code_;
+  struct KernelCode {
+    uint64_t size = 0;
+    FunctionIndex function;
+  };
+  std::map<uint64_t, KernelCode> new_kernel_code_;   // by start: has come and is there now
+  std::vector<KernelCodeChanged> gone_kernel_code_;  // was there before us
   StackIndex not_sampled_;
   absl::flat_hash_map<Pid, StringIndex> process_names_;
   // One row a module and executable segment; keyed by the module's address and the segment's.

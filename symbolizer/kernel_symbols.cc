@@ -66,10 +66,11 @@ std::vector<KernelSymbol> ParseAll(std::string_view kallsyms) {
 
 void FindKernelCode(std::span<const KernelCode> code, std::span<const uint64_t> wanted,
                     std::span<KernelName> names) {
-  for (const KernelCode& piece : code) {
-    auto at = std::ranges::lower_bound(wanted, piece.start);
-    for (; at != wanted.end() && *at - piece.start < piece.size; ++at) {
-      names[static_cast<size_t>(at - wanted.begin())] = {piece.name, piece.module};
+  // Backwards, so that the first one has the last word.
+  for (auto piece = code.rbegin(); piece != code.rend(); ++piece) {
+    auto at = std::ranges::lower_bound(wanted, piece->start);
+    for (; at != wanted.end() && *at - piece->start < piece->size; ++at) {
+      names[static_cast<size_t>(at - wanted.begin())] = {piece->name, piece->module};
     }
   }
 }

@@ -13,8 +13,8 @@ struct KernelName {
   std::string module;  // "[nf_tables]"; empty for the kernel itself
 };
 
-// Code that the kernel got, or gave up, at run time: the list in /proc/kallsyms is of the moment
-// when it is read, and has no sizes.
+// Code that the kernel gave up while we looked: the list in /proc/kallsyms is of the moment when it
+// is read, and has no sizes.
 struct KernelCode {
   uint64_t start = 0;
   uint64_t size = 0;
@@ -23,7 +23,7 @@ struct KernelCode {
 };
 
 // Replaces names[i] for each wanted[i] (sorted runtime addresses) that lies in `code`, which is in
-// order of time: where pieces overlap the later one counts.
+// order of time: where pieces overlap the first one counts, which was there at the attach.
 void FindKernelCode(std::span<const KernelCode> code, std::span<const uint64_t> wanted,
                     std::span<KernelName> names);
 
