@@ -43,4 +43,7 @@ class UniqueFd {
 // `regular_only`: a name chosen by the target may lead to a pipe or a device.
 absl::StatusOr<UniqueFd> OpenReadOnly(const std::string& path, bool regular_only = false);
 
+// `path` is for the message.
+absl::Status CheckRegular(const UniqueFd& fd, const std::string& path);
+
 }  // namespace whyslow

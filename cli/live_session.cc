@@ -124,9 +124,10 @@ absl::StatusOr<CaptureResult> ReplayRecording(const std::string& path,
   header.start_utc_nanos = replay.header().attached_at_utc_nanos;
   header.is_replay = true;
   TableCache tables = OpenTableCache(options);
-  Capture capture(std::move(source),
-                  {.unwind = options.unwind, .table_cache = tables.cache, .only_threads = {}},
-                  std::move(header));
+  Capture capture(
+      std::move(source),
+      {.unwind = options.unwind, .table_cache = tables.cache, .only_threads = {}, .is_live = false},
+      std::move(header));
   CaptureResult result = capture.Stop();
   if (tables.cache == nullptr) {
     result.audit.table_cache_problem = tables.problem;
@@ -138,10 +139,17 @@ absl::StatusOr<CaptureResult> ReplayRecording(const std::string& path,
 SymbolizeReport AddNames(CaptureResult& result, const SymbolizeOptions& options) {
   std::vector<SymbolSource> sources;
   for (ModuleNames& names : result.names) {
-    sources.push_back({.module = names.module,
-                       .file = std::move(names.file),
-                       .jit_map = std::move(names.jit_map),
-                       .jit_dump = std::move(names.jit_dump)});
+    SymbolSource source{.module = names.module,
+                        .file = std::move(names.file),
+                        .jit_map = std::move(names.jit_map),
+                        .jit_dump = std::move(names.jit_dump)};
+    for (KernelCodeChanged& code : names.kernel_code) {
+      source.kernel_code.push_back({.start = code.start.value(),
+                                    .size = code.size,
+                                    .name = std::move(code.name),
+                                    .module = code.is_bpf ? "[bpf]" : ""});
+    }
+    sources.push_back(std::move(source));
   }
   return Symbolize(result.profile, sources, options);
 }

@@ -6,8 +6,9 @@
 
 namespace whyslow {
 
-ModuleFile::ModuleFile(std::string path, UniqueFd fd, ModuleIdentity identity)
-    : path_(std::move(path)), identity_(std::move(identity)) {
+ModuleFile::ModuleFile(std::string path, UniqueFd fd, ModuleIdentity identity,
+                       std::shared_ptr<const RootFolder> root)
+    : path_(std::move(path)), root_(std::move(root)), identity_(std::move(identity)) {
   if (!fd) {
     problem_ = "could not be opened";
     return;

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "base/root_folder.h"
 #include "base/unique_fd.h"
 #include "elf/elf_file.h"
 
@@ -34,11 +35,14 @@ class ModuleFile {
  public:
   // `path` is what the target calls it; `fd` may be empty when the file could not be opened (names
   // then come from debug directories by `identity`, or not at all).
-  ModuleFile(std::string path, UniqueFd fd, ModuleIdentity identity);
+  // `root` is the tree of files in which that path leads to it; null: ours.
+  ModuleFile(std::string path, UniqueFd fd, ModuleIdentity identity,
+             std::shared_ptr<const RootFolder> root = nullptr);
   // An image without a file: the vdso.
   ModuleFile(std::string path, ElfFile image);
 
   const std::string& path() const { return path_; }
+  const RootFolder* root() const { return root_.get(); }
   const ModuleIdentity& identity() const { return identity_; }
   // nullptr when the file could not be opened or is not a usable ELF file.
   const ElfFile* elf() const { return elf_ ? &*elf_ : nullptr; }
@@ -47,6 +51,7 @@ class ModuleFile {
 
  private:
   std::string path_;
+  std::shared_ptr<const RootFolder> root_;
   ModuleIdentity identity_;
   std::optional<ElfFile> elf_;
   std::string problem_;

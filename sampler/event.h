@@ -12,6 +12,7 @@
 
 #include "base/address.h"
 #include "base/ids.h"
+#include "base/root_folder.h"
 #include "base/time.h"
 #include "base/unique_fd.h"
 #include "sampler/registers.h"
@@ -67,6 +68,8 @@ struct MappingAdded {
   // The mapped file, opened the moment the record was read: later it may be gone. Null in
   // recordings.
   std::shared_ptr<UniqueFd> file;
+  // What the process sees as /, where that is another tree than ours; for its debug files.
+  std::shared_ptr<const RootFolder> root;
 };
 
 // A thread began: of a new process when pid != parent_pid. Found at attach: parent_pid == kNoPid.
@@ -91,6 +94,15 @@ struct ThreadNamed {
   bool exec = false;
 };
 
+// The kernel has got code at run time, or gives it up: BPF programs, trampolines.
+struct KernelCodeChanged {
+  RuntimeAddress start;
+  uint64_t size = 0;
+  std::string name;
+  bool is_bpf = false;
+  bool is_gone = false;
+};
+
 enum class LossKind : uint8_t {
   kRingFull,        // the kernel had no room for `count` records
   kSampleShed,      // we dropped samples under load
@@ -106,7 +118,7 @@ struct EventsLost {
 struct Event {
   Instant when;
   std::variant<StackSample, SwitchIn, SwitchOut, ThreadRunTime, MappingAdded, ThreadStarted,
-               ThreadExited, ThreadNamed, EventsLost>
+               ThreadExited, ThreadNamed, KernelCodeChanged, EventsLost>
       what;
 };
 

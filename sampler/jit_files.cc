@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/file_io.h"
+#include "base/root_folder.h"
 
 namespace whyslow {
 namespace {
@@ -27,39 +28,13 @@ int OwnNumber(Pid pid) {
   return std::atoi(status->c_str() + last_tab + 1);
 }
 
-bool IsDumpName(std::string_view name) {
-  constexpr std::string_view kStart = "jit-", kEnd = ".dump";
-  if (!name.starts_with(kStart) || !name.ends_with(kEnd)) {
-    return false;
-  }
-  name.remove_prefix(kStart.size());
-  name.remove_suffix(std::min(kEnd.size(), name.size()));
-  return !name.empty() && name.find_first_not_of("0123456789") == std::string_view::npos;
-}
-
-// Runtimes map their dump with the right to execute, so that profilers notice: the path of a
-// mapping of a file called jit-NUMBER.dump.
-std::string DumpPath(Pid pid) {
-  const absl::StatusOr<std::string> maps = ReadFile(absl::StrFormat("/proc/%d/maps", Number(pid)));
-  if (!maps.ok()) {
-    return {};
-  }
-  std::string_view rest = *maps;
-  while (!rest.empty()) {
-    const std::string_view line = rest.substr(0, rest.find('\n'));
-    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
-    const size_t path = line.find('/');
-    if (path != std::string_view::npos && IsDumpName(line.substr(line.rfind('/') + 1))) {
-      return std::string(line.substr(path));
-    }
-  }
-  return {};
-}
-
-// In the mount namespace of the process. Nothing but a regular file: what it names is not trusted.
+// As the process sees it. Nothing but a regular file: what it names is not trusted.
 UniqueFd OpenIn(Pid pid, const std::string& path) {
-  absl::StatusOr<UniqueFd> fd =
-      OpenReadOnly(absl::StrFormat("/proc/%d/root%s", Number(pid), path), /*regular_only=*/true);
+  const absl::StatusOr<RootFolder> root = RootFolder::Of(pid);
+  if (!root.ok()) {
+    return UniqueFd();
+  }
+  absl::StatusOr<UniqueFd> fd = root->OpenReadOnly(path, /*regular_only=*/true);
   return fd.ok() ? *std::move(fd) : UniqueFd();
 }
 
@@ -73,14 +48,23 @@ std::string ReadIfOpen(const UniqueFd& fd, const std::string& name, size_t limit
 
 }  // namespace
 
-void JitFiles::OpenMissing() {
-  if (!map_) {
-    map_ = OpenIn(pid_, absl::StrFormat("/tmp/perf-%d.map", OwnNumber(pid_)));
+bool IsJitDump(std::string_view path) {
+  constexpr std::string_view kStart = "jit-", kEnd = ".dump", kDeleted = " (deleted)";
+  std::string_view name = path.substr(path.rfind('/') + 1);
+  if (name.ends_with(kDeleted)) {
+    name.remove_suffix(kDeleted.size());
   }
-  if (!dump_) {
-    if (const std::string path = DumpPath(pid_); !path.empty()) {
-      dump_ = OpenIn(pid_, path);
-    }
+  if (!name.starts_with(kStart) || !name.ends_with(kEnd)) {
+    return false;
+  }
+  name.remove_prefix(kStart.size());
+  name.remove_suffix(std::min(kEnd.size(), name.size()));
+  return !name.empty() && name.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+void JitFiles::OpenMissing() {
+  if (!map_ && may_open_) {
+    map_ = OpenIn(pid_, absl::StrFormat("/tmp/perf-%d.map", OwnNumber(pid_)));
   }
 }
 
@@ -89,6 +73,8 @@ std::string JitFiles::ReadMap() {
   return ReadIfOpen(map_, "perf map", kMaxMap);
 }
 
-std::string JitFiles::ReadDump() { return ReadIfOpen(dump_, "jitdump", kMaxDump); }
+std::string JitFiles::ReadDump() {
+  return dump_ != nullptr ? ReadIfOpen(*dump_, "jitdump", kMaxDump) : std::string();
+}
 
 }  // namespace whyslow

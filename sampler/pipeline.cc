@@ -27,7 +27,10 @@ FramePointerChain ChainOf(const StackSample& sample) {
 }  // namespace
 
 Pipeline::Pipeline(PipelineOptions options)
-    : options_(std::move(options)), unwinder_(options_.unwind, options_.table_cache.get()) {}
+    : options_(std::move(options)),
+      jit_(options_.is_live),
+      unwinder_(options_.unwind, options_.table_cache.get()),
+      writer_(jit_) {}
 
 void Pipeline::Handle(Event& event) {
   std::visit([&](auto& what) { On(event.when, what); }, event.what);
@@ -69,7 +72,7 @@ void Pipeline::On(Instant when, StackSample& sample) {
   Process& process = processes_.Get(sample.pid);
   frames_.clear();
   AddKernelFrames(sample);
-  AddUserFrames(process, sample);
+  AddUserFrames(when, process, sample);
   cpu_time_.Add(when, sample.pid, sample.tid, NameOfThread(sample.pid, sample.tid),
                 writer_.AddStack(frames_), sample.period);
   if (audit_.samples++ == 0) {
@@ -87,7 +90,7 @@ void Pipeline::AddKernelFrames(const StackSample& sample) {
   }
 }
 
-void Pipeline::AddUserFrames(Process& process, const StackSample& sample) {
+void Pipeline::AddUserFrames(Instant when, Process& process, const StackSample& sample) {
   if (!sample.registers && !sample.kernel_callchain.empty()) {
     return;  // a thread without user memory any more: the kernel's frames are the whole stack
   }
@@ -98,7 +101,8 @@ void Pipeline::AddUserFrames(Process& process, const StackSample& sample) {
   } else if (sample.registers) {
     const RuntimeAddress stack_start(sample.registers->sp().value_or(0));
     unwinder_.Unwind(*sample.registers, process.space, StackCopy(stack_start, sample.stack),
-                     native_, ChainOf(sample));
+                     native_,
+                     {.jit = jit_.UnwindTableOf(sample.pid, when), .chain = ChainOf(sample)});
     if (native_.end == StackEnd::kBadMemory && sample.in_kernel && sample.stack.empty()) {
       native_.end = StackEnd::kMemoryGone;
     }
@@ -119,6 +123,7 @@ void Pipeline::AddUserFrames(Process& process, const StackSample& sample) {
 
 void Pipeline::On(Instant /*when*/, const MappingAdded& event) {
   processes_.Apply(event);
+  jit_.Apply(event);
   if (writer_.profile().modules.empty()) {
     if (const Mapping* mapping = processes_.Get(event.pid).space.Find(event.start)) {
       writer_.AddModuleOf(*mapping);
@@ -128,6 +133,7 @@ void Pipeline::On(Instant /*when*/, const MappingAdded& event) {
 
 void Pipeline::On(Instant when, const ThreadStarted& event) {
   processes_.Apply(event);
+  jit_.Apply(event);
   const StringIndex name = NameOfThread(event.pid, event.tid);
   cpu_time_.Apply(when, event, name);
   if (event.tid == MainThreadOf(event.pid)) {
@@ -137,16 +143,22 @@ void Pipeline::On(Instant when, const ThreadStarted& event) {
 
 void Pipeline::On(Instant when, const ThreadExited& event) {
   processes_.Apply(event);
+  jit_.Apply(event);
   cpu_time_.Apply(when, event);
 }
 
 void Pipeline::On(Instant /*when*/, const ThreadNamed& event) {
   processes_.Apply(event);
+  jit_.Apply(event);
   const StringIndex name = NameOfThread(event.pid, event.tid);
   cpu_time_.Rename(event.tid, name);
   if (event.tid == MainThreadOf(event.pid)) {
     writer_.NameProcess(event.pid, name);
   }
+}
+
+void Pipeline::On(Instant /*when*/, const KernelCodeChanged& event) {
+  writer_.AddKernelCode(event);
 }
 
 void Pipeline::On(Instant /*when*/, const EventsLost& event) {

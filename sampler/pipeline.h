@@ -10,6 +10,7 @@
 #include "sampler/audit.h"
 #include "sampler/cpu_time.h"
 #include "sampler/event.h"
+#include "sampler/jit_processes.h"
 #include "sampler/profile_writer.h"
 #include "sampler/target/process_table.h"
 #include "sampler/unwind/stack_unwinder.h"
@@ -22,6 +23,9 @@ struct PipelineOptions {
   UnwindMode unwind = UnwindMode::kAuto;
   std::shared_ptr<CfiCache> table_cache;  // null: unwind tables are compiled anew
   std::vector<Tid> only_threads;          // empty: all
+  // The processes run on this machine, so that files of theirs may be looked for by their numbers;
+  // false for recordings.
+  bool is_live = true;
 };
 
 class Pipeline {
@@ -46,9 +50,10 @@ class Pipeline {
   void On(Instant when, const ThreadStarted& event);
   void On(Instant when, const ThreadExited& event);
   void On(Instant when, const ThreadNamed& event);
+  void On(Instant when, const KernelCodeChanged& event);
   void On(Instant when, const EventsLost& event);
 
-  void AddUserFrames(Process& process, const StackSample& sample);
+  void AddUserFrames(Instant when, Process& process, const StackSample& sample);
   void AddKernelFrames(const StackSample& sample);
   bool IsWanted(Tid tid) const;
   StringIndex NameOfThread(Pid pid, Tid tid);
@@ -56,6 +61,7 @@ class Pipeline {
 
   PipelineOptions options_;
   ProcessTable processes_;
+  JitProcesses jit_;
   StackUnwinder unwinder_;
   CpuTimeScaler cpu_time_;
   ProfileWriter writer_;

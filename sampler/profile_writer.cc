@@ -3,6 +3,8 @@
 #include <absl/strings/str_format.h>
 
 #include <array>
+#include <iterator>
+#include <utility>
 
 namespace whyslow {
 namespace {
@@ -30,7 +32,7 @@ SegmentRange SegmentAt(const ElfFile* elf, ElfAddress address) {
 
 }  // namespace
 
-ProfileWriter::ProfileWriter() {
+ProfileWriter::ProfileWriter(JitProcesses& jit) : jit_(jit) {
   builder_.SetValueTypes({{"cpu_samples", "count"},
                           {"cpu", "nanoseconds"},
                           {"waits", "count"},
@@ -45,6 +47,14 @@ LocationIndex ProfileWriter::AddKernelFrame(RuntimeAddress address) {
                                   .path = builder_.AddString("[kernel.kallsyms]"),
                                   .memory_start = uint64_t{1} << 63,
                                   .memory_limit = ~uint64_t{0}});
+  }
+  const auto after = new_kernel_code_.upper_bound(address.value());
+  if (after != new_kernel_code_.begin()) {
+    const auto& [start, code] = *std::prev(after);
+    if (address.value() - start < code.size) {
+      return builder_.AddLocation(
+          Location{.module = kernel_, .address = address.value(), .lines = {{code.function}}});
+    }
   }
   return builder_.AddLocation(kernel_, address.value());
 }
@@ -81,7 +91,13 @@ ModuleIndex ProfileWriter::JitModule(Process& process) {
     row->second = builder_.AddModule(
         {.kind = ModuleKind::kJit, .path = builder_.AddString(path), .memory_limit = ~uint64_t{0}});
   }
-  jit_files_.try_emplace(row->second, process.pid).first->second.Look();
+  std::shared_ptr<JitFiles> files = jit_.FilesOf(process.pid);
+  files->Look();
+  // A process that has just ended, or become another program, leaves the files that it had.
+  std::shared_ptr<JitFiles>& kept = jit_files_[row->second];
+  if (kept == nullptr || files->has_any()) {
+    kept = std::move(files);
+  }
   return row->second;
 }
 
@@ -119,13 +135,31 @@ void ProfileWriter::AddCpuRow(const CpuTimeRow& row) {
   builder_.AddSample(stack, builder_.AddLabels(labels), values);
 }
 
+void ProfileWriter::AddKernelCode(const KernelCodeChanged& code) {
+  constexpr size_t kMost = size_t{1} << 16;
+  const uint64_t start = code.start.value();
+  if (!code.is_gone) {
+    const FunctionIndex function =
+        builder_.AddFunction({.name = builder_.AddString(code.name),
+                              .file = builder_.AddString(code.is_bpf ? "[bpf]" : "")});
+    if (new_kernel_code_.size() < kMost) {
+      new_kernel_code_.insert_or_assign(start, KernelCode{code.size, function});
+    }
+  } else if (new_kernel_code_.erase(start) == 0 && gone_kernel_code_.size() < kMost) {
+    gone_kernel_code_.push_back(code);
+  }
+}
+
 std::vector<ModuleNames> ProfileWriter::TakeModuleNames() {
   std::vector<ModuleNames> names;
   for (auto& [module, file] : files_) {
-    names.push_back({module, file, {}, {}});
+    names.push_back({.module = module, .file = file});
   }
   for (auto& [module, files] : jit_files_) {
-    names.push_back({module, nullptr, files.ReadMap(), files.ReadDump()});
+    names.push_back({.module = module, .jit_map = files->ReadMap(), .jit_dump = files->ReadDump()});
+  }
+  if (kernel_.valid()) {
+    names.push_back({.module = kernel_, .kernel_code = std::move(gone_kernel_code_)});
   }
   return names;
 }

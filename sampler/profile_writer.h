@@ -4,6 +4,7 @@
 #include <absl/container/flat_hash_map.h>
 
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <utility>
@@ -14,6 +15,7 @@
 #include "sampler/cpu_time.h"
 #include "sampler/event.h"
 #include "sampler/jit_files.h"
+#include "sampler/jit_processes.h"
 #include "sampler/target/address_space.h"
 #include "sampler/target/process_table.h"
 
@@ -25,12 +27,15 @@ struct ModuleNames {
   ModuleFileRef file;    // files and the vdso
   std::string jit_map;   // generated code: the process's perf map
   std::string jit_dump;  // generated code: the process's jitdump
+  // The kernel: code that was there before us and went while we looked, in order of time.
+  std::vector<KernelCodeChanged> kernel_code;
 };
 
 // Used by one thread, the worker.
 class ProfileWriter {
  public:
-  ProfileWriter();
+  // Borrows it.
+  explicit ProfileWriter(JitProcesses& jit);
 
   StringIndex AddString(std::string_view text) { return builder_.AddString(text); }
   LocationIndex AddNote(std::string_view text) { return builder_.AddNote(text); }
@@ -42,6 +47,8 @@ class ProfileWriter {
   }
   void NameProcess(Pid pid, StringIndex name) { process_names_[pid] = name; }
   void AddCpuRow(const CpuTimeRow& row);
+  // Frames in code that comes are named at once: its place may be taken by other code soon.
+  void AddKernelCode(const KernelCodeChanged& code);
   // Makes the module of a mapping known in order of arrival, so that the program itself comes
   // first.
   void AddModuleOf(const Mapping& mapping);
@@ -55,15 +62,23 @@ class ProfileWriter {
   ModuleIndex FileModule(const Mapping& mapping, RuntimeAddress address);
   ModuleIndex JitModule(Process& process);
 
+  JitProcesses& jit_;
   ProfileBuilder builder_;
   ModuleIndex kernel_;
+  struct KernelCode {
+    uint64_t size = 0;
+    FunctionIndex function;
+  };
+  std::map<uint64_t, KernelCode> new_kernel_code_;   // by start: has come and is there now
+  std::vector<KernelCodeChanged> gone_kernel_code_;  // was there before us
   StackIndex not_sampled_;
   absl::flat_hash_map<Pid, StringIndex> process_names_;
   // One row a module and executable segment; keyed by the module's address and the segment's.
   absl::flat_hash_map<std::pair<const ModuleFile*, uint64_t>, ModuleIndex> file_modules_;
   std::map<ModuleIndex, ModuleFileRef> files_;
   absl::flat_hash_map<Pid, ModuleIndex> jit_modules_;
-  std::map<ModuleIndex, JitFiles> jit_files_;
+  // Kept when the process is gone.
+  std::map<ModuleIndex, std::shared_ptr<JitFiles>> jit_files_;
 };
 
 }  // namespace whyslow

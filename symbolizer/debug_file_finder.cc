@@ -20,13 +20,19 @@ struct DebugLink {
   uint32_t checksum = 0;
 };
 
-std::optional<ElfFile> OpenElf(const std::string& path) {
-  absl::StatusOr<UniqueFd> fd = OpenReadOnly(path, /*regular_only=*/true);
+std::optional<ElfFile> OpenElf(const std::string& path, const RootFolder* root) {
+  absl::StatusOr<UniqueFd> fd = OpenReadOnlyIn(root, path, /*regular_only=*/true);
   if (!fd.ok()) {
     return std::nullopt;
   }
   absl::StatusOr<ElfFile> elf = ElfFile::Open(*std::move(fd), path);
   return elf.ok() ? std::optional(*std::move(elf)) : std::nullopt;
+}
+
+// Null is our own.
+std::vector<const RootFolder*> TreesOf(const DebugPlaces& places) {
+  return places.root != nullptr ? std::vector<const RootFolder*>{places.root, nullptr}
+                                : std::vector<const RootFolder*>{nullptr};
 }
 
 std::optional<DebugLink> ReadDebugLink(const ElfFile& elf) {
@@ -77,26 +83,28 @@ bool BelongsTo(const ElfFile& elf, const ElfFile& candidate, uint32_t checksum) 
 
 }  // namespace
 
-std::optional<ElfFile> FindByBuildId(std::string_view build_id,
-                                     std::span<const std::string> folders) {
+std::optional<ElfFile> FindByBuildId(std::string_view build_id, const DebugPlaces& places) {
   const bool is_hex = std::ranges::all_of(
       build_id, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
   if (build_id.size() < 4 || !is_hex) {
     return std::nullopt;
   }
-  for (const std::string& folder : folders) {
-    std::optional<ElfFile> elf = OpenElf(absl::StrFormat("%s/.build-id/%s/%s.debug", folder,
-                                                         std::string(build_id.substr(0, 2)),
-                                                         std::string(build_id.substr(2))));
-    if (elf && elf->build_id() == build_id) {
-      return elf;
+  for (const RootFolder* root : TreesOf(places)) {
+    for (const std::string& folder : places.folders) {
+      std::optional<ElfFile> elf = OpenElf(
+          absl::StrFormat("%s/.build-id/%s/%s.debug", folder, std::string(build_id.substr(0, 2)),
+                          std::string(build_id.substr(2))),
+          root);
+      if (elf && elf->build_id() == build_id) {
+        return elf;
+      }
     }
   }
   return std::nullopt;
 }
 
 std::optional<ElfFile> FindByDebugLink(const ElfFile& elf, std::string_view path,
-                                       std::span<const std::string> folders) {
+                                       const DebugPlaces& places) {
   const std::optional<DebugLink> link = ReadDebugLink(elf);
   const size_t slash = path.rfind('/');
   if (!link || slash == std::string_view::npos) {
@@ -105,11 +113,11 @@ std::optional<ElfFile> FindByDebugLink(const ElfFile& elf, std::string_view path
   const std::string directory(path.substr(0, slash));
   std::vector<std::string> candidates{directory + "/" + link->name,
                                       directory + "/.debug/" + link->name};
-  for (const std::string& folder : folders) {
+  for (const std::string& folder : places.folders) {
     candidates.push_back(folder + directory + "/" + link->name);
   }
   for (const std::string& candidate : candidates) {
-    std::optional<ElfFile> found = OpenElf(candidate);
+    std::optional<ElfFile> found = OpenElf(candidate, places.root);
     if (found && BelongsTo(elf, *found, link->checksum)) {
       return found;
     }
@@ -117,7 +125,7 @@ std::optional<ElfFile> FindByDebugLink(const ElfFile& elf, std::string_view path
   return std::nullopt;
 }
 
-std::optional<ElfFile> FindAltFile(const ElfFile& elf, std::span<const std::string> folders) {
+std::optional<ElfFile> FindAltFile(const ElfFile& elf, const DebugPlaces& places) {
   const ElfSection* section = elf.FindSection(".gnu_debugaltlink");
   if (section == nullptr || section->size > 4096) {
     return std::nullopt;
@@ -133,15 +141,20 @@ std::optional<ElfFile> FindAltFile(const ElfFile& elf, std::span<const std::stri
   while (reader.remaining() > 0) {
     build_id += absl::StrFormat("%02x", reader.U8());
   }
-  if (std::optional<ElfFile> found = FindByBuildId(build_id, folders)) {
+  if (std::optional<ElfFile> found = FindByBuildId(build_id, places)) {
     return found;
   }
   const size_t slash = elf.name().rfind('/');
   const bool is_relative = !path.starts_with('/') && slash != std::string::npos;
-  std::optional<ElfFile> found =
-      OpenElf(is_relative ? elf.name().substr(0, slash) + "/" + path : path);
-  return found && !build_id.empty() && found->build_id() == build_id ? std::move(found)
-                                                                     : std::nullopt;
+  const std::string whole = is_relative ? elf.name().substr(0, slash) + "/" + path : path;
+  // Whichever tree `elf` was found in.
+  for (const RootFolder* root : TreesOf(places)) {
+    std::optional<ElfFile> found = OpenElf(whole, root);
+    if (found && !build_id.empty() && found->build_id() == build_id) {
+      return found;
+    }
+  }
+  return std::nullopt;
 }
 
 }  // namespace whyslow

@@ -64,6 +64,17 @@ std::vector<KernelSymbol> ParseAll(std::string_view kallsyms) {
 
 }  // namespace
 
+void FindKernelCode(std::span<const KernelCode> code, std::span<const uint64_t> wanted,
+                    std::span<KernelName> names) {
+  // Backwards, so that the first one has the last word.
+  for (auto piece = code.rbegin(); piece != code.rend(); ++piece) {
+    auto at = std::ranges::lower_bound(wanted, piece->start);
+    for (; at != wanted.end() && *at - piece->start < piece->size; ++at) {
+      names[static_cast<size_t>(at - wanted.begin())] = {piece->name, piece->module};
+    }
+  }
+}
+
 void FindKernelNames(std::string_view kallsyms, std::span<const uint64_t> wanted,
                      std::span<KernelName> names) {
   const std::vector<KernelSymbol> symbols = ParseAll(kallsyms);

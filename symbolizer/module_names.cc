@@ -49,8 +49,9 @@ NamedFunction FromSymbol(const std::string& symbol) {
 // The files that can name the code of one module.
 struct ModuleFiles {
   const ElfFile* own = nullptr;
-  std::optional<ElfFile> debug;  // a separate debug file
-  std::optional<ElfFile> alt;    // what dwz moved common parts to
+  std::optional<ElfFile> debug;      // a separate debug file
+  std::optional<ElfFile> alt;        // what dwz moved common parts to
+  const RootFolder* root = nullptr;  // where other names of files hold; null: the host's
 
   const ElfFile* separate() const { return debug ? &*debug : nullptr; }
   const ElfFile* common() const { return alt ? &*alt : nullptr; }
@@ -61,22 +62,27 @@ bool HasDwarf(const ElfFile& elf) {
   return elf.FindSection(".debug_info") != nullptr || elf.FindSection(".zdebug_info") != nullptr;
 }
 
+DebugPlaces PlacesFor(const ModuleFileRef& file, const SymbolizeOptions& options) {
+  return {.folders = options.debug_folders, .root = file != nullptr ? file->root() : nullptr};
+}
+
 ModuleFiles FindFiles(const ModuleFileRef& file, std::string_view path, std::string_view build_id,
                       const SymbolizeOptions& options) {
   ModuleFiles files{.own = file != nullptr ? file->elf() : nullptr};
+  const DebugPlaces places = PlacesFor(file, options);
+  files.root = places.root;
   if (files.own == nullptr || !HasDwarf(*files.own)) {
     const bool own_knows = files.own != nullptr && !files.own->build_id().empty();
-    files.debug =
-        FindByBuildId(own_knows ? files.own->build_id() : build_id, options.debug_folders);
+    files.debug = FindByBuildId(own_knows ? files.own->build_id() : build_id, places);
     if (!files.debug && files.own != nullptr) {
-      files.debug = FindByDebugLink(*files.own, path, options.debug_folders);
+      files.debug = FindByDebugLink(*files.own, path, places);
     }
     if (!files.debug && options.debuginfod != nullptr) {
       files.debug = options.debuginfod->Find(own_knows ? files.own->build_id() : build_id);
     }
   }
   if (files.with_dwarf() != nullptr && HasDwarf(*files.with_dwarf())) {
-    files.alt = FindAltFile(*files.with_dwarf(), options.debug_folders);
+    files.alt = FindAltFile(*files.with_dwarf(), places);
   }
   return files;
 }
@@ -244,7 +250,7 @@ FoundNames NameInFiles(const ModuleFiles& files, std::string_view path,
   std::unique_ptr<DwarfFile> dwarf;
   std::vector<std::vector<DwarfFrame>> frames(wanted.size());
   if (with_dwarf != nullptr && HasDwarf(*with_dwarf)) {
-    dwarf = std::make_unique<DwarfFile>(*with_dwarf, files.common(), std::string(path));
+    dwarf = std::make_unique<DwarfFile>(*with_dwarf, files.common(), std::string(path), files.root);
     dwarf->Resolve(wanted, frames);
     names.has_debug_information = true;
     // Split units lie in files of their own, which can come and go.
@@ -293,16 +299,17 @@ NamedAddresses NameFileAddresses(const ModuleFileRef& file, std::string_view pat
   return options.cache->Find(wanted, make_key, search);
 }
 
-NamedAddresses NameKernelAddresses(const std::vector<uint64_t>& wanted,
+NamedAddresses NameKernelAddresses(std::span<const KernelCode> code,
+                                   const std::vector<uint64_t>& wanted,
                                    const SymbolizeOptions& options) {
   NamedAddresses names;
   names.lines.resize(wanted.size());
-  const absl::StatusOr<std::string> kallsyms = ReadFile(options.kallsyms_path, kMaxKallsyms);
-  if (!kallsyms.ok()) {
-    return names;
-  }
   std::vector<KernelName> found(wanted.size());
-  FindKernelNames(*kallsyms, wanted, found);
+  const absl::StatusOr<std::string> kallsyms = ReadFile(options.kallsyms_path, kMaxKallsyms);
+  if (kallsyms.ok()) {
+    FindKernelNames(*kallsyms, wanted, found);
+  }
+  FindKernelCode(code, wanted, found);
   absl::flat_hash_map<std::pair<std::string, std::string>, uint32_t> rows;
   for (size_t i = 0; i < wanted.size(); ++i) {
     if (found[i].name.empty()) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,7 +37,8 @@ struct NamedAddresses {
 NamedAddresses NameFileAddresses(const ModuleFileRef& file, std::string_view path,
                                  std::string_view build_id, const std::vector<uint64_t>& wanted,
                                  const SymbolizeOptions& options);
-NamedAddresses NameKernelAddresses(const std::vector<uint64_t>& wanted,
+NamedAddresses NameKernelAddresses(std::span<const KernelCode> code,
+                                   const std::vector<uint64_t>& wanted,
                                    const SymbolizeOptions& options);
 NamedAddresses NameJitAddresses(std::string_view map, std::string_view dump,
                                 const std::vector<uint64_t>& wanted);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <span>
 #include <thread>
 #include <utility>
 
@@ -16,7 +17,7 @@ namespace {
 // All that is wanted of one module.
 struct ModuleJob {
   ModuleIndex module;
-  const SymbolSource* source = nullptr;  // the kernel needs none
+  const SymbolSource* source = nullptr;
   std::vector<LocationIndex> locations;
   std::vector<uint64_t> wanted;  // their addresses, sorted, each once
   NamedAddresses names;
@@ -56,7 +57,10 @@ void RunJob(const Profile& profile, const SymbolizeOptions& options, ModuleJob& 
   const Module& module = profile.ModuleAt(job.module);
   switch (module.kind) {
     case ModuleKind::kKernel:
-      job.names = NameKernelAddresses(job.wanted, options);
+      job.names = NameKernelAddresses(job.source != nullptr
+                                          ? std::span<const KernelCode>(job.source->kernel_code)
+                                          : std::span<const KernelCode>(),
+                                      job.wanted, options);
       break;
     case ModuleKind::kJit:
       if (job.source != nullptr) {

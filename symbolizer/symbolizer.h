@@ -10,6 +10,7 @@
 
 #include "elf/module_file.h"
 #include "profile/profile.h"
+#include "symbolizer/kernel_symbols.h"
 
 namespace whyslow {
 
@@ -20,6 +21,7 @@ struct SymbolSource {
   ModuleFileRef file;    // kFile and kVdso; null when it could not be opened
   std::string jit_map;   // kJit: content of /tmp/perf-PID.map; empty when there is none
   std::string jit_dump;  // kJit: content of the jitdump file; empty when there is none
+  std::vector<KernelCode> kernel_code;  // kKernel: what kallsyms does not list any more
 };
 
 class Debuginfod;

@@ -40,7 +40,7 @@ std::vector<Event> AttachScan::Describe(Instant at) const {
     std::for_each(threads.begin(), threads.end(),
                   [&](const Thread& t) { is_main(t) ? describe(t) : void(); });
     for (MappingAdded& mapping : ReadExecutableMappings(pid)) {
-      mapping.file = opener.Open(mapping);
+      opener.Open(mapping);
       events.push_back({.when = at, .what = std::move(mapping)});
     }
     std::for_each(threads.begin(), threads.end(),

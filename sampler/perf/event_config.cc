@@ -105,6 +105,8 @@ perf_event_attr SidebandAttributes(EventRights rights) {
   attr.comm_exec = 1;
   attr.task = 1;
   attr.build_id = rights.build_ids ? 1 : 0;
+  // 5.1, and build IDs are younger.
+  attr.ksymbol = rights.kernel_mode && rights.build_ids ? 1 : 0;
   attr.watermark = 1;
   attr.wakeup_watermark = 1;
   return attr;

@@ -30,8 +30,13 @@ UniqueFd OpenOrNone(const std::string& path) {
   return fd.ok() ? *std::move(fd) : UniqueFd();
 }
 
+enum class Proof : uint8_t {
+  kPath,  // the path is the process's own; only what contradicts it counts
+  kFile,  // the path may lead to a namesake
+};
+
 // A path leads wherever it leads by now: to a newer version of the library after an upgrade, say.
-bool IsTheMappedFile(const UniqueFd& fd, const MappingAdded& mapping) {
+bool IsTheMappedFile(const UniqueFd& fd, const MappingAdded& mapping, Proof proof) {
   if (!mapping.build_id.empty()) {
     const auto elf = ElfFile::Open(Duplicate(fd), mapping.path);
     return elf.ok() && elf->build_id() == mapping.build_id;
@@ -40,18 +45,34 @@ bool IsTheMappedFile(const UniqueFd& fd, const MappingAdded& mapping) {
   if (fstat(fd.get(), &info) != 0) {
     return false;
   }
+  if (proof == Proof::kFile) {
+    return mapping.inode != 0 && info.st_dev == mapping.device && info.st_ino == mapping.inode;
+  }
   // Overlay file systems show another device than the one that is mapped: not comparable then.
   return mapping.inode == 0 || info.st_dev != mapping.device || info.st_ino == mapping.inode;
 }
 
-bool IsMainProgram(const MappingAdded& mapping) {
-  const std::string link = absl::StrFormat("/proc/%d/exe", Number(mapping.pid));
+std::string LinkText(const std::string& link) {
   std::array<char, 4096> text;
   const ssize_t size = readlink(link.c_str(), text.data(), text.size());
-  return size > 0 && mapping.path == std::string_view(text.data(), static_cast<size_t>(size));
+  return size > 0 ? std::string(text.data(), static_cast<size_t>(size)) : std::string();
 }
 
-UniqueFd OpenThroughProcess(const MappingAdded& mapping) {
+// Which tree of files a process sees; empty when we may not look.
+std::string RootKeyOf(const std::string& process) {
+  struct stat info {};
+  const std::string mounts = LinkText("/proc/" + process + "/ns/mnt");
+  if (mounts.empty() || stat(("/proc/" + process + "/root/.").c_str(), &info) != 0) {
+    return {};
+  }
+  return absl::StrFormat("%s %x:%d", mounts, info.st_dev, info.st_ino);
+}
+
+bool IsMainProgram(const MappingAdded& mapping) {
+  return mapping.path == LinkText(absl::StrFormat("/proc/%d/exe", Number(mapping.pid)));
+}
+
+UniqueFd OpenThroughProcess(const MappingAdded& mapping, const RootFolder* root) {
   const int32_t pid = Number(mapping.pid);
   // Needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN; leads to the very file, deleted or not.
   UniqueFd fd = OpenOrNone(absl::StrFormat("/proc/%d/map_files/%x-%x", pid, mapping.start.value(),
@@ -62,38 +83,73 @@ UniqueFd OpenThroughProcess(const MappingAdded& mapping) {
   if (fd) {
     return fd;
   }
-  for (const std::string& path :
-       {absl::StrFormat("/proc/%d/root%s", pid, mapping.path), mapping.path}) {
-    fd = OpenOrNone(path);
-    if (fd && IsTheMappedFile(fd, mapping)) {
-      return fd;
+  if (root != nullptr) {
+    absl::StatusOr<UniqueFd> inside = root->OpenReadOnly(mapping.path, /*regular_only=*/true);
+    if (inside.ok() && IsTheMappedFile(*inside, mapping, Proof::kPath)) {
+      return *std::move(inside);
     }
   }
-  return UniqueFd();
+  fd = OpenOrNone(mapping.path);
+  const Proof proof = root != nullptr ? Proof::kFile : Proof::kPath;
+  return fd && IsTheMappedFile(fd, mapping, proof) ? std::move(fd) : UniqueFd();
+}
+
+// Of a chroot /proc/PID/maps tells paths as we see them, records of the kernel as the process does.
+void MakeOwnPath(MappingAdded& mapping, const std::string& root) {
+  if (root.size() > 1 && mapping.path.starts_with(root + "/")) {
+    mapping.path.erase(0, root.size());
+  }
 }
 
 }  // namespace
 
-std::shared_ptr<UniqueFd> MappedFileOpener::Open(const MappingAdded& mapping) {
+MappedFileOpener::Root MappedFileOpener::RootOf(Pid pid) {
+  static const std::string kOurs = RootKeyOf("self");
+  const std::string process = std::to_string(Number(pid));
+  const std::string key = RootKeyOf(process);
+  if (key.empty() || key == kOurs) {
+    return {};
+  }
+  if (const auto known = roots_.find(key); known != roots_.end()) {
+    return known->second;
+  }
+  absl::StatusOr<RootFolder> folder = RootFolder::Of(pid);
+  if (!folder.ok()) {
+    return {};
+  }
+  if (roots_.size() >= kMostKept) {
+    roots_.clear();
+  }
+  return roots_[key] = {.folder = std::make_shared<const RootFolder>(*std::move(folder)),
+                        .path = LinkText("/proc/" + process + "/root")};
+}
+
+void MappedFileOpener::Open(MappingAdded& mapping) {
   if (!mapping.path.starts_with("/") || mapping.path.starts_with("//") ||
       mapping.path.starts_with("/dev/zero")) {
-    return nullptr;  // [vdso], //anon, shared memory without a name
+    return;  // [vdso], //anon, shared memory without a name
   }
   const std::string key = KeyOf(mapping);
   if (const auto kept = opened_.find(key); kept != opened_.end()) {
-    return std::make_shared<UniqueFd>(Duplicate(kept->second));
+    mapping.file = std::make_shared<UniqueFd>(Duplicate(kept->second.file));
+    mapping.root = kept->second.root.folder;
+    MakeOwnPath(mapping, kept->second.root.path);
+    return;
   }
-  UniqueFd fd = OpenThroughProcess(mapping);
+  Root root = RootOf(mapping.pid);
+  UniqueFd fd = OpenThroughProcess(mapping, root.folder.get());
+  mapping.root = root.folder;
+  MakeOwnPath(mapping, root.path);
   if (!fd) {
-    return nullptr;
+    return;
   }
   if (!key.empty()) {
     if (opened_.size() >= kMostKept) {
       opened_.clear();
     }
-    opened_.emplace(key, Duplicate(fd));
+    opened_.emplace(key, Opened{.file = Duplicate(fd), .root = std::move(root)});
   }
-  return std::make_shared<UniqueFd>(std::move(fd));
+  mapping.file = std::make_shared<UniqueFd>(std::move(fd));
 }
 
 }  // namespace whyslow

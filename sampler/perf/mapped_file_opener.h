@@ -15,12 +15,25 @@ namespace whyslow {
 // milliseconds is gone before its program can be opened through it.
 class MappedFileOpener {
  public:
-  // A descriptor of its own for each mapping; null for memory without a file, and where neither
-  // /proc/PID/map_files nor the path leads to the very file that was mapped.
-  std::shared_ptr<UniqueFd> Open(const MappingAdded& mapping);
+  // Gives the mapping a descriptor of its own, and the root of its process; none for memory without
+  // a file, and where neither /proc/PID/map_files nor the path leads to the very file that was
+  // mapped.
+  void Open(MappingAdded& mapping);
 
  private:
-  absl::flat_hash_map<std::string, UniqueFd> opened_;  // by build ID, else device and inode
+  struct Root {
+    std::shared_ptr<const RootFolder> folder;  // null: our own, or we may not look
+    std::string path;                          // of the folder, as we see it
+  };
+  struct Opened {
+    UniqueFd file;
+    Root root;
+  };
+  Root RootOf(Pid pid);
+
+  absl::flat_hash_map<std::string, Opened> opened_;  // by build ID, else device and inode
+  // By mount namespace and folder.
+  absl::flat_hash_map<std::string, Root> roots_;
 };
 
 }  // namespace whyslow

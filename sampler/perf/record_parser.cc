@@ -235,6 +235,16 @@ ThreadExited ParseExit(ByteReader& cursor) {
   return {.pid = task.pid, .tid = task.tid};
 }
 
+KernelCodeChanged ParseKernelCode(ByteReader& cursor) {
+  KernelCodeChanged code;
+  code.start = RuntimeAddress(cursor.Fixed<uint64_t>());
+  code.size = cursor.Fixed<uint32_t>();
+  code.is_bpf = cursor.Fixed<uint16_t>() == PERF_RECORD_KSYMBOL_TYPE_BPF;
+  code.is_gone = (cursor.Fixed<uint16_t>() & PERF_RECORD_KSYMBOL_FLAGS_UNREGISTER) != 0;
+  code.name = PaddedText(cursor);
+  return code;
+}
+
 EventsLost ParseLost(ByteReader& cursor, uint32_t type) {
   if (type == PERF_RECORD_LOST) {
     cursor.Fixed<uint64_t>();  // id
@@ -273,6 +283,9 @@ std::optional<What> ParseBody(ByteReader body, const perf_event_header& header,
     case PERF_RECORD_SWITCH:
     case PERF_RECORD_SWITCH_CPU_WIDE:
       what = ParseSwitch(trailer, header.misc);
+      break;
+    case PERF_RECORD_KSYMBOL:
+      what = ParseKernelCode(body);
       break;
     case PERF_RECORD_LOST:
     case PERF_RECORD_LOST_SAMPLES:

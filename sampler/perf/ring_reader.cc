@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <optional>
-#include <type_traits>
 #include <utility>
 #include <variant>
 
@@ -12,10 +11,10 @@ namespace {
 Pid PidOf(const Event& event) {
   return std::visit(
       [](const auto& what) {
-        if constexpr (std::is_same_v<std::decay_t<decltype(what)>, EventsLost>) {
-          return kNoPid;
-        } else {
+        if constexpr (requires { what.pid; }) {
           return what.pid;
+        } else {
+          return kNoPid;
         }
       },
       event.what);
@@ -83,7 +82,7 @@ void RingReader::Accept(Event event, absl::flat_hash_set<Tid>* started) {
     return;
   }
   if (auto* mapping = std::get_if<MappingAdded>(&event.what)) {
-    mapping->file = opener_.Open(*mapping);
+    opener_.Open(*mapping);
   }
   order_.Add(std::move(event));
 }

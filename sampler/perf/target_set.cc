@@ -51,6 +51,7 @@ bool TargetSet::Apply(const Event& event) {
         } else if constexpr (std::is_same_v<What, ThreadNamed>) {
           return Name(what);
         } else if constexpr (std::is_same_v<What, EventsLost> ||
+                             std::is_same_v<What, KernelCodeChanged> ||
                              std::is_same_v<What, ThreadRunTime>) {
           // Run times are made by us, for targets only, and perhaps after the process's end.
           return true;

@@ -64,6 +64,14 @@ struct Encoder {
     entry.mutable_named()->set_name(named.name);
     entry.mutable_named()->set_exec(named.exec);
   }
+  void operator()(const KernelCodeChanged& code) const {
+    recording::KernelCode& to = *entry.mutable_kernel_code();
+    to.set_start(code.start.value());
+    to.set_size(code.size);
+    to.set_name(code.name);
+    to.set_is_bpf(code.is_bpf);
+    to.set_is_gone(code.is_gone);
+  }
   void operator()(const EventsLost& lost) const {
     entry.mutable_lost()->set_kind(static_cast<uint32_t>(lost.kind));
     entry.mutable_lost()->set_count(lost.count);
@@ -140,6 +148,12 @@ std::optional<What> DecodeWhat(const recording::Entry& entry, Architecture archi
       return ThreadExited{};
     case recording::Entry::kNamed:
       return ThreadNamed{.name = entry.named().name(), .exec = entry.named().exec()};
+    case recording::Entry::kKernelCode:
+      return KernelCodeChanged{.start = RuntimeAddress(entry.kernel_code().start()),
+                               .size = entry.kernel_code().size(),
+                               .name = entry.kernel_code().name(),
+                               .is_bpf = entry.kernel_code().is_bpf(),
+                               .is_gone = entry.kernel_code().is_gone()};
     case recording::Entry::kLost:
       return DecodeLost(entry.lost());
     default:
@@ -156,7 +170,8 @@ void WithIds(AnyEvent& event, Use use) {
         if constexpr (std::is_same_v<Kind, MappingAdded>) {
           Tid no_thread = kNoTid;
           use(what.pid, no_thread);
-        } else if constexpr (!std::is_same_v<Kind, EventsLost>) {
+        } else if constexpr (!std::is_same_v<Kind, EventsLost> &&
+                             !std::is_same_v<Kind, KernelCodeChanged>) {
           use(what.pid, what.tid);
         }
       },

@@ -4,14 +4,11 @@
 #include <utility>
 
 namespace whyslow {
-namespace {
 
-uint32_t NextVersion() {
+uint32_t NextSpaceVersion() {
   static std::atomic<uint32_t> last = 0;
   return last.fetch_add(1, std::memory_order_relaxed) + 1;
 }
-
-}  // namespace
 
 void AddressSpace::Clear() {
   mappings_.clear();
@@ -22,7 +19,7 @@ void AddressSpace::Add(Mapping mapping) {
   if (mapping.end <= mapping.start) {
     return;
   }
-  version_ = NextVersion();
+  version_ = NextSpaceVersion();
   // Cut the neighbour that begins before, keep its tail if it reaches past the new end.
   auto at = mappings_.upper_bound(mapping.start);
   if (at != mappings_.begin()) {

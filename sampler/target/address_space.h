@@ -33,6 +33,10 @@ struct Mapping {
   }
 };
 
+// A number that was not given before in this run of ours: for versions of what lies where in
+// processes. Never 0. Any thread.
+uint32_t NextSpaceVersion();
+
 // Newer mappings replace what they overlap, as in the kernel. Copied when a process forks.
 class AddressSpace {
  public:

@@ -97,7 +97,8 @@ ModuleFileRef ModuleTable::FileModule(const MappingAdded& event) {
     return known->second;
   }
   ModuleIdentity full = identity;
-  auto module = std::make_shared<ModuleFile>(event.path, std::move(fd), std::move(full));
+  auto module =
+      std::make_shared<ModuleFile>(event.path, std::move(fd), std::move(full), event.root);
   modules_[identity] = module;
   return module;
 }

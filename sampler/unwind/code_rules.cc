@@ -12,6 +12,10 @@ namespace {
 // The entry code of a program without CFI is a few instructions that call into the C library.
 constexpr uint64_t kEntryBytes = 48;
 
+RuntimeAddress LookupOf(RuntimeAddress pc, bool is_exact) {
+  return (is_exact ? RuntimeCodeAddress::At(pc) : RuntimeCodeAddress::ReturnTo(pc)).ForLookup();
+}
+
 StepKind StepFor(const UnwindRule& rule, const RuleSet& set, Architecture architecture) {
   const WalkRegisters walk = WalkRegistersOf(architecture);
   if (rule.cfa != CfaKind::kRegister || rule.is_signal_frame ||
@@ -167,10 +171,43 @@ CodeRule CodeRules::WithoutCfi(CodeRule base, RuntimeAddress pc, bool is_exact,
   return base;
 }
 
-CodeRule CodeRules::Make(RuntimeAddress pc, bool is_exact, const AddressSpace& space,
+std::optional<CodeRule> CodeRules::FromRuntime(RuntimeAddress lookup,
+                                               const JitUnwindTable& jit) const {
+  const std::optional<JitUnwindTable::Place> place = jit.Find(lookup);
+  if (!place) {
+    return std::nullopt;
+  }
+  const UnwindRule& rule = place->table->Find(place->address);
+  const bool is_root = rule.return_address.how == Recovery::kUndefined;
+  const bool is_usable = mode_ != UnwindMode::kFramePointers || rule.is_signal_frame || is_root;
+  if ((rule.cfa == CfaKind::kNone && !is_root) || !is_usable) {
+    return std::nullopt;
+  }
+  CodeRule result;
+  result.is_mapped = true;
+  result.end = StackEnd::kNoUnwindInfo;
+  result.load_bias = place->load_bias;
+  UseCfi(result, rule, *place->table);
+  return result;
+}
+
+CodeRule CodeRules::Make(RuntimeAddress pc, bool is_exact, const CodeMap& map,
                          const TargetMemory& memory) {
-  const RuntimeAddress lookup =
-      (is_exact ? RuntimeCodeAddress::At(pc) : RuntimeCodeAddress::ReturnTo(pc)).ForLookup();
+  if (map.jit() != nullptr) {
+    const RuntimeAddress lookup = LookupOf(pc, is_exact);
+    const Mapping* mapping = map.space().Find(lookup);
+    const bool is_file = mapping != nullptr && mapping->module != nullptr;
+    const std::optional<CodeRule> told = is_file ? std::nullopt : FromRuntime(lookup, *map.jit());
+    if (told) {
+      return *told;
+    }
+  }
+  return FromMapping(pc, is_exact, map.space(), memory);
+}
+
+CodeRule CodeRules::FromMapping(RuntimeAddress pc, bool is_exact, const AddressSpace& space,
+                                const TargetMemory& memory) {
+  const RuntimeAddress lookup = LookupOf(pc, is_exact);
   CodeRule result;
   const Mapping* mapping = space.Find(lookup);
   if (mapping == nullptr) {

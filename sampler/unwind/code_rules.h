@@ -3,8 +3,10 @@
 
 #include <absl/container/flat_hash_map.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -14,10 +16,31 @@
 #include "sampler/unwind/cfi_cache.h"
 #include "sampler/unwind/cfi_table.h"
 #include "sampler/unwind/code_reader.h"
+#include "sampler/unwind/jit_unwind_table.h"
 #include "sampler/unwind/stack_end.h"
 #include "sampler/unwind/unwind_rule.h"
 
 namespace whyslow {
+
+// All that is known of the code of one process, at one moment. Borrows both.
+class CodeMap {
+ public:
+  CodeMap(const AddressSpace& space, const JitUnwindTable* jit)
+      : space_(space),
+        jit_(jit),
+        version_(std::max(space.version(), jit != nullptr ? jit->version() : 0)) {}
+
+  const AddressSpace& space() const { return space_; }
+  const JitUnwindTable* jit() const { return jit_; }  // may be null
+  // Each change of either of the two takes a version above all that were given before, so that the
+  // larger one stands for both. (No table stands for one that never changed.)
+  uint32_t version() const { return version_; }
+
+ private:
+  const AddressSpace& space_;
+  const JitUnwindTable* jit_;
+  uint32_t version_;
+};
 
 // What to do in a frame.
 enum class StepKind : uint8_t {
@@ -32,7 +55,7 @@ enum class AfterCall : uint8_t { kNotLookedUp, kYes, kNo };
 
 struct alignas(64) CodeRule {
   uint64_t key = 0;
-  uint32_t space = 0;  // AddressSpace::version
+  uint32_t map = 0;  // CodeMap::version
   StepKind step = StepKind::kStop;
   // Why the walk ends here: for kStop, and for a guess that fails.
   StackEnd end = StackEnd::kUnknownMapping;
@@ -59,14 +82,14 @@ class CodeRules {
 
   // `is_exact`: the thread was executing there; else a call will return there. The reference is
   // valid until the next call. Addresses from 2^63 on never have a rule.
-  const CodeRule& Find(RuntimeAddress pc, bool is_exact, const AddressSpace& space,
+  const CodeRule& Find(RuntimeAddress pc, bool is_exact, const CodeMap& map,
                        const TargetMemory& memory) {
     CodeRule& rule = cache_[Slot(pc.value())];
     const uint64_t key = pc.value() << 1 | static_cast<uint64_t>(is_exact);
-    if (rule.key != key || rule.space != space.version()) {
-      rule = Make(pc, is_exact, space, memory);
+    if (rule.key != key || rule.map != map.version()) {
+      rule = Make(pc, is_exact, map, memory);
       rule.key = key;
-      rule.space = space.version();
+      rule.map = map.version();
     }
     return rule;
   }
@@ -95,8 +118,11 @@ class CodeRules {
     return static_cast<size_t>(pc * 0x9e3779b97f4a7c15 >> (64 - kSlotBits));
   }
 
-  CodeRule Make(RuntimeAddress pc, bool is_exact, const AddressSpace& space,
-                const TargetMemory& memory);
+  CodeRule Make(RuntimeAddress pc, bool is_exact, const CodeMap& map, const TargetMemory& memory);
+  CodeRule FromMapping(RuntimeAddress pc, bool is_exact, const AddressSpace& space,
+                       const TargetMemory& memory);
+  // By what the runtime that made the code has told. nullopt: nothing that could be used.
+  std::optional<CodeRule> FromRuntime(RuntimeAddress lookup, const JitUnwindTable& jit) const;
   // Where no CFI speaks. `base` has what is known of the mapping.
   CodeRule WithoutCfi(CodeRule base, RuntimeAddress pc, bool is_exact, const Mapping* mapping,
                       const TargetMemory& memory);

@@ -41,12 +41,12 @@ CodeRules& StackUnwinder::RulesFor(Architecture architecture) {
 }
 
 void StackUnwinder::Unwind(const UserRegisters& registers, const AddressSpace& space,
-                           const TargetMemory& memory, NativeStack& out,
-                           const FramePointerChain& chain) {
-  StackWalk walk(RulesFor(registers.architecture()), space, memory, signature_mask_, out);
+                           const TargetMemory& memory, NativeStack& out, const UnwindAids& aids) {
+  const CodeMap map(space, aids.jit);
+  StackWalk walk(RulesFor(registers.architecture()), map, memory, signature_mask_, out);
   walk.Run(registers);
   if (out.end == StackEnd::kCopyEnded && mode_ != UnwindMode::kDwarf) {
-    walk.GoOnBy(chain);
+    walk.GoOnBy(aids.chain);
   }
 }
 

@@ -28,6 +28,13 @@ struct FramePointerChain {
 
 class CfiCache;
 class CodeRules;
+class JitUnwindTable;
+
+// What is known beside registers, mappings and memory.
+struct UnwindAids {
+  const JitUnwindTable* jit = nullptr;  // of code that the process made
+  FramePointerChain chain = {};         // leads on where the memory ends, by rules that follow it
+};
 
 // Used by one thread. Keeps one compiled table a module, shared by all processes that map it.
 class StackUnwinder {
@@ -40,10 +47,9 @@ class StackUnwinder {
 
   // Replaces `out`, whose storage is kept for the next stack. The leaf is where the thread was
   // executing (At); so is code that a signal interrupted, and the trampoline above it, to which
-  // nothing returns. All others are return addresses. Where `memory` ends too early, `chain` leads
-  // on through frames whose rules go by the frame pointer.
+  // nothing returns. All others are return addresses.
   void Unwind(const UserRegisters& registers, const AddressSpace& space, const TargetMemory& memory,
-              NativeStack& out, const FramePointerChain& chain = {});
+              NativeStack& out, const UnwindAids& aids = {});
 
   // ARM64: the bits of a return address that may hold its signature (NT_ARM_PAC_MASK). 0: none.
   void SetPointerAuthenticationMask(uint64_t mask) { signature_mask_ = mask; }

@@ -27,10 +27,10 @@ uint64_t PreservedByCalls(Architecture architecture) {
 
 }  // namespace
 
-StackWalk::StackWalk(CodeRules& rules, const AddressSpace& space, const TargetMemory& memory,
+StackWalk::StackWalk(CodeRules& rules, const CodeMap& map, const TargetMemory& memory,
                      uint64_t signature_mask, NativeStack& out)
     : rules_(rules),
-      space_(space),
+      map_(map),
       memory_(memory),
       words_(memory),
       signature_mask_(signature_mask),
@@ -62,7 +62,7 @@ std::optional<StackWalk::Follow> StackWalk::Attempt(const UserRegisters& start, 
   guessed_by_record_ = false;
   wants_all_ = false;
   out_.frames.push_back(RuntimeCodeAddress::At(RuntimeAddress(pc_)));
-  code_ = &rules_.Find(RuntimeAddress(pc_), is_exact_, space_, memory_);
+  code_ = &rules_.Find(RuntimeAddress(pc_), is_exact_, map_, memory_);
   for (;;) {
     if (code_->step == StepKind::kStop) {
       End(code_->end);
@@ -159,7 +159,8 @@ std::optional<StackWalk::Caller> StackWalk::FindEntryCode() {
       return std::nullopt;
     }
     const Caller entry{.pc = *word, .sp = at + sizeof(uint64_t)};
-    if (CodeRules::ReturnsToEntryCode(RuntimeAddress(entry.pc), space_) && LooksRight(entry)) {
+    if (CodeRules::ReturnsToEntryCode(RuntimeAddress(entry.pc), map_.space()) &&
+        LooksRight(entry)) {
       return entry;
     }
   }
@@ -217,9 +218,9 @@ bool StackWalk::LooksRight(const Caller& caller) {
   if (pc < kNullPages || pc >= kEndOfUserSpace || caller.sp <= sp_) {
     return false;
   }
-  const CodeRule& next = rules_.Find(RuntimeAddress(pc), /*is_exact=*/false, space_, memory_);
-  return next.is_mapped &&
-         (next.is_signal_frame || rules_.FollowsCall(next, RuntimeAddress(pc), space_, memory_));
+  const CodeRule& next = rules_.Find(RuntimeAddress(pc), /*is_exact=*/false, map_, memory_);
+  return next.is_mapped && (next.is_signal_frame ||
+                            rules_.FollowsCall(next, RuntimeAddress(pc), map_.space(), memory_));
 }
 
 uint64_t StackWalk::CfaFromStackPointer(const UnwindRule& rule) const {
@@ -429,7 +430,7 @@ void StackWalk::GoOnBy(const FramePointerChain& chain) {
     return;
   }
   for (size_t next = place + 1;; ++next) {
-    code_ = &rules_.Find(RuntimeAddress(pc_), /*is_exact=*/false, space_, memory_);
+    code_ = &rules_.Find(RuntimeAddress(pc_), /*is_exact=*/false, map_, memory_);
     if (code_->step == StepKind::kStop) {
       End(code_->end);
       return;
@@ -466,7 +467,7 @@ bool StackWalk::Enter(const Caller& caller, bool is_signal_frame) {
   if (out_.frames.size() >= StackUnwinder::kMaxFrames) {
     return End(StackEnd::kTooDeep);
   }
-  code_ = &rules_.Find(RuntimeAddress(pc), is_signal_frame, space_, memory_);
+  code_ = &rules_.Find(RuntimeAddress(pc), is_signal_frame, map_, memory_);
   if (!code_->is_mapped) {
     return End(StackEnd::kUnknownMapping);
   }

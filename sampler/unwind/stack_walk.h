@@ -15,7 +15,7 @@ namespace whyslow {
 // another register, once frames have been left, makes the walk start again and follow all of them.
 class StackWalk {
  public:
-  StackWalk(CodeRules& rules, const AddressSpace& space, const TargetMemory& memory,
+  StackWalk(CodeRules& rules, const CodeMap& map, const TargetMemory& memory,
             uint64_t signature_mask, NativeStack& out);
 
   void Run(const UserRegisters& start);
@@ -79,7 +79,7 @@ class StackWalk {
   bool End(StackEnd why);
 
   CodeRules& rules_;
-  const AddressSpace& space_;
+  const CodeMap& map_;
   const TargetMemory& memory_;
   WordReader words_;
   uint64_t signature_mask_;

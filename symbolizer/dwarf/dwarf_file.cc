@@ -14,14 +14,15 @@ constexpr uint64_t kBytesOfFunction = uint64_t{4} * 65536;
 
 }  // namespace
 
-DwarfFile::DwarfFile(const ElfFile& elf, const ElfFile* alt, std::string program)
+DwarfFile::DwarfFile(const ElfFile& elf, const ElfFile* alt, std::string program,
+                     const RootFolder* root)
     : sections_(DwarfSections::Load(elf)),
       alt_sections_(alt != nullptr ? DwarfSections::Load(*alt) : DwarfSections()),
       code_(elf),
       budget_(sections_.total_bytes() + alt_sections_.total_bytes()),
       alt_units_(alt_sections_, budget_, /*alt=*/nullptr),
       units_(sections_, budget_, &alt_units_),
-      split_units_(std::move(program), budget_),
+      split_units_(std::move(program), root, budget_),
       names_(budget_) {}
 
 void DwarfFile::HaveRead(uint64_t bytes) {

@@ -41,8 +41,9 @@ class DwarfFile {
  public:
   // `elf` holds the debug information, `alt` is the file that dwz moved common parts to (or null);
   // neither need outlive the result. `program` is the path of the program: split units lie beside
-  // it.
-  DwarfFile(const ElfFile& elf, const ElfFile* alt, std::string program);
+  // it, in the tree `root` (null: ours), which outlives this.
+  DwarfFile(const ElfFile& elf, const ElfFile* alt, std::string program,
+            const RootFolder* root = nullptr);
 
   bool empty() const { return sections_.info.size() == 0; }
   // False: reading the file would have cost more than any honest one does, and was given up.

@@ -16,8 +16,12 @@ constexpr uint32_t kIndexStrOffsets = 6;
 constexpr uint32_t kIndexRnglists = 8;
 constexpr uint32_t kMaxIndexSections = 16;
 
-std::optional<ElfFile> OpenElf(const std::string& path) {
-  absl::StatusOr<UniqueFd> fd = OpenReadOnly(path, /*regular_only=*/true);
+std::optional<ElfFile> OpenElf(const std::string& path, const RootFolder* root) {
+  absl::StatusOr<UniqueFd> fd = OpenReadOnlyIn(root, path, /*regular_only=*/true);
+  if (!fd.ok() && root != nullptr) {
+    // Programs are often built outside the container that they run in.
+    fd = OpenReadOnly(path, /*regular_only=*/true);
+  }
   if (!fd.ok()) {
     return std::nullopt;
   }
@@ -42,7 +46,7 @@ SplitUnits::SplitFile* SplitUnits::Open(const std::string& path) {
   if (!is_new) {
     return row->second.get();
   }
-  const std::optional<ElfFile> elf = OpenElf(path);
+  const std::optional<ElfFile> elf = OpenElf(path, root_);
   if (!elf) {
     return nullptr;
   }

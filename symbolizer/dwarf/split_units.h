@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 
+#include "base/root_folder.h"
 #include "elf/elf_file.h"
 #include "symbolizer/dwarf/dwarf_sections.h"
 #include "symbolizer/dwarf/unit_table.h"
@@ -18,9 +19,10 @@ namespace whyslow {
 
 class SplitUnits {
  public:
-  // `program` is the path of the file that holds the skeletons; `budget` outlives this.
-  SplitUnits(std::string program, WorkBudget& budget)
-      : program_(std::move(program)), budget_(budget) {}
+  // `program` is the path of the file that holds the skeletons, in the tree `root` (null: ours),
+  // which is asked before ours is. Both references outlive this.
+  SplitUnits(std::string program, const RootFolder* root, WorkBudget& budget)
+      : program_(std::move(program)), root_(root), budget_(budget) {}
 
   // The unit that `skeleton` stands for, prepared; nullptr when its file is not there or is of
   // another build.
@@ -49,6 +51,7 @@ class SplitUnits {
                           const Contribution& at);
 
   std::string program_;
+  const RootFolder* root_;
   WorkBudget& budget_;
   std::map<std::string, std::unique_ptr<SplitFile>> files_;  // null: tried in vain
 };

@@ -98,8 +98,11 @@ def main():
 # Processes.
 
 def as_user(user, command):
+    """`user` is None (who we are), a number, or the words of a command that gives up rights and runs another."""
     if user is None:
         return list(command)
+    if isinstance(user, list):
+        return [*user, *command]
     return ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", *command]
 
 

@@ -80,6 +80,35 @@ TEST(Pipeline, SamplesCarryTheirThreadAndProcess) {
   EXPECT_EQ(profile.NumberLabel(sample, "tid"), 101);
 }
 
+TEST(Pipeline, CodeOfTheKernelHasTheNameThatItHadAtTheTime) {
+  constexpr uint64_t kPlace = 0xffffffffc0001000;
+  KernelCodeChanged code;
+  code.start = RuntimeAddress(kPlace);
+  code.size = 0x100;
+  std::vector<Event> events = AttachedServer();
+  for (const char* name : {"bpf_prog_1_first", "bpf_prog_2_second"}) {
+    code.name = name;
+    code.is_gone = false;
+    events.push_back({At(10), code});
+    events.push_back({At(10), KernelSample(kMain, kPlace + 0x10)});
+    code.is_gone = true;
+    events.push_back({At(10), code});
+  }
+  events.push_back({At(20), KernelSample(kMain, kPlace + 0x10)});
+
+  const Profile profile = ProfileOf(std::move(events)).profile;
+
+  std::vector<std::string> names;
+  for (const Location& location : profile.locations) {
+    if (location.address == kPlace + 0x10) {
+      names.emplace_back(location.lines.empty()
+                             ? std::string_view()
+                             : profile.Text(profile.FunctionAt(location.lines[0].function).name));
+    }
+  }
+  EXPECT_EQ(names, (std::vector<std::string>{"bpf_prog_1_first", "bpf_prog_2_second", ""}));
+}
+
 TEST(Pipeline, TheFiveValuesComeInTheContractsOrder) {
   std::vector<Event> events = AttachedServer();
   events.push_back({At(10), KernelSample(kMain, 0xffffffff81000100)});

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
 #include <vector>
 
 namespace whyslow {
@@ -48,6 +49,29 @@ TEST(KernelSymbols, BrokenLinesAreSkipped) {
 
 TEST(KernelSymbols, NothingFarBehindTheLastSymbolHasItsName) {
   EXPECT_EQ(NameOf("ffff1000 T last\n", 0xffffffffff).name, "");
+}
+
+std::string NameWithCode(std::string_view kallsyms, const std::vector<KernelCode>& code,
+                         uint64_t address) {
+  const std::vector<uint64_t> wanted{address};
+  std::vector<KernelName> names(1);
+  FindKernelNames(kallsyms, wanted, names);
+  FindKernelCode(code, wanted, names);
+  return names[0].name + names[0].module;
+}
+
+TEST(KernelSymbols, CodeThatIsGoneKeepsItsName) {
+  const std::string_view text = "ffff1000 T one\nffff8000 t bpf_prog_1_first\t[bpf]\n";
+  const std::vector<KernelCode> code = {{0xffff8100, 0x40, "bpf_prog_2_gone", "[bpf]"},
+                                        {0xffff8200, 0x20, "bpf_prog_3_before", "[bpf]"},
+                                        {0xffff8200, 0x40, "bpf_prog_4_after", "[bpf]"}};
+
+  EXPECT_EQ(NameWithCode(text, code, 0xffff8010), "bpf_prog_1_first[bpf]");
+  EXPECT_EQ(NameWithCode(text, code, 0xffff8100), "bpf_prog_2_gone[bpf]");
+  EXPECT_EQ(NameWithCode(text, code, 0xffff813f), "bpf_prog_2_gone[bpf]");
+  EXPECT_EQ(NameWithCode(text, code, 0xffff8210), "bpf_prog_3_before[bpf]");
+  EXPECT_EQ(NameWithCode(text, code, 0xffff8230), "bpf_prog_4_after[bpf]");
+  EXPECT_EQ(NameWithCode("", code, 0xffff8100), "bpf_prog_2_gone[bpf]");
 }
 
 }  // namespace

@@ -60,6 +60,12 @@ TEST(EventConfig, TheReaderIsWokenAtOnceBySidebandOnly) {
   EXPECT_EQ(SamplingAttributes({}, {}).wakeup_watermark, 0);
 }
 
+TEST(EventConfig, NewCodeOfTheKernelIsToldToThoseWhoSeeItsFrames) {
+  EXPECT_EQ(SidebandAttributes({}).ksymbol, 1);
+  EXPECT_EQ(SidebandAttributes({.kernel_mode = false}).ksymbol, 0);
+  EXPECT_EQ(SidebandAttributes({.build_ids = false}).ksymbol, 0);
+}
+
 TEST(EventConfig, AnInheritedEventOfOneProcessFollowsItsThreadsOnly) {
   perf_event_attr attr = SidebandAttributes({});
 

@@ -241,8 +241,27 @@ TEST(RecordParser, TheOwnerOfASampleIsKnownWithoutItsStack) {
   EXPECT_EQ(OwnerOf(FullSample(16).Done(), FullLayout()).pid, Pid{7});
 }
 
+TEST(RecordParser, CodeThatComesToTheKernelAndGoes) {
+  RecordBytes loaded(PERF_RECORD_KSYMBOL);
+  loaded.Put(uint64_t{0xffffffffc0001000}).Put(uint32_t{0x80}).Put(uint16_t{1}).Put(uint16_t{0});
+  loaded.PutText("bpf_prog_6deef7357e7b4530_burn").PutTrailer(0, 0, 55);
+  const auto code = Parsed<KernelCodeChanged>(loaded.Done());
+
+  EXPECT_EQ(code.start, RuntimeAddress(0xffffffffc0001000));
+  EXPECT_EQ(code.size, 0x80);
+  EXPECT_EQ(code.name, "bpf_prog_6deef7357e7b4530_burn");
+  EXPECT_TRUE(code.is_bpf);
+  EXPECT_FALSE(code.is_gone);
+
+  RecordBytes removed(PERF_RECORD_KSYMBOL);
+  removed.Put(uint64_t{0xffffffffc0001000}).Put(uint32_t{0x80}).Put(uint16_t{2}).Put(uint16_t{1});
+  removed.PutText("kprobe_insn_page").PutTrailer(0, 0, 55);
+  EXPECT_TRUE(Parsed<KernelCodeChanged>(removed.Done()).is_gone);
+  EXPECT_FALSE(Parsed<KernelCodeChanged>(removed.Done()).is_bpf);
+}
+
 TEST(RecordParser, AnUnknownKindIsNothing) {
-  RecordBytes record(PERF_RECORD_KSYMBOL);
+  RecordBytes record(PERF_RECORD_NAMESPACES);
   record.Put(uint64_t{0}).PutTrailer(0, 0, 55);
 
   EXPECT_FALSE(ParseRecord(record.Done(), {}).has_value());

@@ -159,12 +159,17 @@ TEST_F(Recording, EveryOtherKindComesBack) {
                        .pid = Pid{1}, .tid = Tid{2}, .parent_pid = Pid{3}, .parent_tid = Tid{4}}},
               {.what = ThreadExited{.pid = Pid{1}, .tid = Tid{2}}},
               {.what = ThreadNamed{.pid = Pid{1}, .tid = Tid{2}, .name = "worker", .exec = true}},
-              {.what = EventsLost{.kind = LossKind::kThrottled, .count = 9}}})
+              {.what = EventsLost{.kind = LossKind::kThrottled, .count = 9}},
+              {.what = KernelCodeChanged{.start = RuntimeAddress(0xffff),
+                                         .size = 16,
+                                         .name = "bpf_prog_1_x",
+                                         .is_bpf = true,
+                                         .is_gone = true}}})
           .ok());
 
   const std::vector<Event> events = Replay().events;
 
-  ASSERT_THAT(events, SizeIs(7));
+  ASSERT_THAT(events, SizeIs(8));
   EXPECT_EQ(std::get<SwitchIn>(events[0].what).tid, Tid{2});
   EXPECT_TRUE(std::get<SwitchOut>(events[1].what).preempted);
   EXPECT_EQ(std::get<ThreadRunTime>(events[2].what).total, Nanoseconds(3));
@@ -175,6 +180,12 @@ TEST_F(Recording, EveryOtherKindComesBack) {
   EXPECT_EQ(std::get<ThreadNamed>(events[5].what).name, "worker");
   EXPECT_EQ(std::get<EventsLost>(events[6].what).kind, LossKind::kThrottled);
   EXPECT_EQ(std::get<EventsLost>(events[6].what).count, 9);
+  const auto& code = std::get<KernelCodeChanged>(events[7].what);
+  EXPECT_EQ(code.start, RuntimeAddress(0xffff));
+  EXPECT_EQ(code.size, 16);
+  EXPECT_EQ(code.name, "bpf_prog_1_x");
+  EXPECT_TRUE(code.is_bpf);
+  EXPECT_TRUE(code.is_gone);
 }
 
 TEST_F(Recording, TheHeaderComesBack) {

@@ -67,9 +67,9 @@ class StackUnwinderTest : public ::testing::Test {
     StackUnwinder unwinder(mode);
     unwinder.SetPointerAuthenticationMask(signature_mask_);
     NativeStack stack;
-    unwinder.Unwind(registers_, space_, memory, stack, chain);
+    unwinder.Unwind(registers_, space_, memory, stack, {.jit = nullptr, .chain = chain});
     NativeStack again;
-    unwinder.Unwind(registers_, space_, memory, again, chain);
+    unwinder.Unwind(registers_, space_, memory, again, {.jit = nullptr, .chain = chain});
     EXPECT_EQ(again.frames, stack.frames);  // warm as cold
     EXPECT_EQ(again.end, stack.end);
     return stack;
