@@ -98,6 +98,7 @@ absl::StatusOr<std::unique_ptr<CaptureSession>> StartSession(const SessionOption
   if (!tables.problem.empty() && !options.cache_directory.empty()) {
     notes.push_back("--cache " + tables.problem + ". Unwind tables are not kept");
   }
+  pipeline.samples_all_modes = live->facts().per_cpu && live->facts().kernel_mode;
   std::unique_ptr<EventSource> source = std::move(live);
   RecordingSource* recording = nullptr;
   if (!options.record_path.empty()) {

@@ -51,6 +51,20 @@ std::vector<bool> LocationsWithoutName(const Profile& profile) {
   return nameless;
 }
 
+// A timer of the kernel that is late by whole periods, as virtual CPUs' can be.
+void TellMissingSamples(const Audit& audit, const Console& console) {
+  constexpr Nanoseconds kEnough = std::chrono::milliseconds(500);
+  constexpr double kFew = 0.85;
+  const double share = Seconds(audit.sampled_cpu) / std::max(Seconds(audit.exact_cpu), 1e-9);
+  const uint64_t known = audit.lost_in_kernel + audit.shed_samples + audit.throttled;
+  if (audit.samples_all_modes && audit.exact_cpu >= kEnough && share < kFew && known == 0) {
+    console.Note(absl::StrFormat(
+        "only %.0f %% of the samples that were due came: the timers of this machine "
+        "were late (busy virtual CPUs?). Times are exact, shares may be biased",
+        100 * share));
+  }
+}
+
 void TellDetails(const CaptureResult& result, const SymbolizeReport& names,
                  const Console& console) {
   const Audit& audit = result.audit;
@@ -217,6 +231,7 @@ ExitCode FinishRecording(CaptureResult result, const WritePlan& plan, SignalWatc
   const SymbolizeReport names = NameAddresses(result, plan, console);
   AddAuditComments(result);
   TellDetails(result, names, console);
+  TellMissingSamples(result.audit, console);
   WriteResult files;
   {
     const SignalWatcher::WritingScope writing(signals);

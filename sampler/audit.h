@@ -18,6 +18,7 @@ struct Audit {
   std::map<std::string, uint64_t> truncated;  // by reason
   Nanoseconds exact_cpu{};                    // of the target, from the scheduler
   Nanoseconds sampled_cpu{};                  // that the samples stood for before scaling
+  bool samples_all_modes = false;             // on all CPUs, user and kernel: the two should agree
   uint64_t tables_compiled = 0;               // unwind tables, where they are cached
   uint64_t tables_loaded = 0;                 // from the cache
   std::string table_cache_problem;            // why none is kept; empty: nothing went wrong

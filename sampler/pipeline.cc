@@ -30,7 +30,9 @@ Pipeline::Pipeline(PipelineOptions options)
     : options_(std::move(options)),
       jit_(options_.is_live),
       unwinder_(options_.unwind, options_.table_cache.get()),
-      writer_(jit_) {}
+      writer_(jit_) {
+  audit_.samples_all_modes = options_.samples_all_modes;
+}
 
 void Pipeline::Handle(Event& event) {
   std::visit([&](auto& what) { On(event.when, what); }, event.what);

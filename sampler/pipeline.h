@@ -26,6 +26,7 @@ struct PipelineOptions {
   // The processes run on this machine, so that files of theirs may be looked for by their numbers;
   // false for recordings.
   bool is_live = true;
+  bool samples_all_modes = false;  // see Audit
 };
 
 class Pipeline {

@@ -7,6 +7,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import sys
 import time
 
 import perf_flat
@@ -52,15 +53,25 @@ class RealServer(t.Case):
             theirs = perf_flat.flat(data, pids)
         return outcome, theirs
 
+    def profile_with_all_samples(self, pid, attempts=4):
+        """Again where a good part of the samples did not come: some virtual CPUs' timers skip whole stretches,
+        for perf too, and what is left is no random choice. whyslow says so, and the test believes no such run."""
+        for _ in range(attempts):
+            outcome, theirs = self.profile(pid)
+            folded = self.assert_profile(outcome)
+            if "of the samples that were due" not in outcome.stderr:
+                break
+            print([line for line in outcome.stderr.splitlines() if "were due" in line], file=sys.stderr)
+        return outcome, theirs, folded
+
     def check(self, pid):
-        outcome, theirs = self.profile(pid)
-        folded = self.assert_profile(outcome)
+        outcome, theirs, folded = self.profile_with_all_samples(pid)
         self.assertGreater(folded.total, 100 * SECONDS, outcome.stderr)
         self.check_whole(folded)
         pprof = PprofFile(outcome.pprof)
         self.assertEqual(pprof.problems(), [])
         if theirs is not None:
-            self.assertEqual(perf_flat.disagreements(self.flat(pprof), theirs), [])
+            self.assertEqual(perf_flat.disagreements(self.flat(pprof), theirs), [], outcome.stderr)
         self.check_pprof_reads(outcome.pprof)
         return folded, pprof
 

@@ -15,7 +15,9 @@ class TableCache(testing.Case):
 
     def setUp(self):
         super().setUp()
-        self.cache = self.folder / "cache"
+        private = self.folder / "private"  # the folder itself is open to the unprivileged user
+        private.mkdir(mode=0o700)
+        self.cache = private / "cache"
         self.target = testing.Child([sys.executable, "-c", "print('READY', flush=True)\nwhile True: pass"])
         self.addCleanup(self.target.__exit__)
         self.target.wait_for_line("READY")

@@ -267,5 +267,6 @@ int main(int argc, char** argv) {
     made.outer()(jit_between);
   }
   std::printf("DONE\n");
+  maker = nullptr;
   return 0;
 }
