@@ -5,6 +5,7 @@
 
 #include "base/status.h"
 #include "cli/capture_session.h"
+#include "cli/open_cache.h"
 #include "sampler/perf/check_target.h"
 #include "sampler/perf/perf_event_source.h"
 #include "sampler/recording/event_recording.h"
@@ -22,9 +23,7 @@ TableCache OpenTableCache(const SessionOptions& options) {
   if (!options.uses_cache) {
     return {};
   }
-  absl::StatusOr<std::unique_ptr<CfiCache>> cache = options.cache_directory.empty()
-                                                        ? CfiCache::OpenOfUser()
-                                                        : CfiCache::Open(options.cache_directory);
+  absl::StatusOr<std::unique_ptr<CfiCache>> cache = OpenCache<CfiCache>(options.cache_directory);
   if (!cache.ok()) {
     return {.cache = nullptr, .problem = std::string(cache.status().message())};
   }
@@ -34,11 +33,9 @@ TableCache OpenTableCache(const SessionOptions& options) {
 class LiveSession final : public CaptureSession {
  public:
   // `recording` is the source itself where raw events are kept, else null.
-  LiveSession(std::vector<std::string> notes, std::string cache_problem,
-              std::unique_ptr<EventSource> source, RecordingSource* recording,
-              PipelineOptions pipeline, CaptureHeader header)
+  LiveSession(std::vector<std::string> notes, std::unique_ptr<EventSource> source,
+              RecordingSource* recording, PipelineOptions pipeline, CaptureHeader header)
       : notes_(std::move(notes)),
-        cache_problem_(std::move(cache_problem)),
         recording_(recording),
         start_(header.start),
         capture_(std::move(source), std::move(pipeline), std::move(header)) {}
@@ -47,9 +44,6 @@ class LiveSession final : public CaptureSession {
   const std::vector<std::string>& notes() const override { return notes_; }
   absl::StatusOr<CaptureResult> Stop() override {
     CaptureResult result = capture_.Stop();
-    if (!cache_problem_.empty()) {
-      result.audit.table_cache_problem = cache_problem_;
-    }
     if (recording_ != nullptr) {
       result.recording_problem = recording_->Finish(start_ + result.audit.duration);
     }
@@ -58,7 +52,6 @@ class LiveSession final : public CaptureSession {
 
  private:
   std::vector<std::string> notes_;
-  std::string cache_problem_;
   RecordingSource* recording_;
   Instant start_;
   Capture capture_;
@@ -88,6 +81,7 @@ absl::StatusOr<std::unique_ptr<CaptureSession>> StartSession(const SessionOption
   TableCache tables = OpenTableCache(options);
   PipelineOptions pipeline{.unwind = options.unwind,
                            .table_cache = std::move(tables.cache),
+                           .table_cache_problem = tables.problem,
                            .only_threads = options.threads};
   CaptureHeader header;
   header.frequency_hz = static_cast<int>(live->facts().frequency_hz);
@@ -109,9 +103,8 @@ absl::StatusOr<std::unique_ptr<CaptureSession>> StartSession(const SessionOption
     recording = recorder.get();
     source = std::move(recorder);
   }
-  return std::unique_ptr<CaptureSession>(
-      new LiveSession(std::move(notes), std::move(tables.problem), std::move(source), recording,
-                      std::move(pipeline), std::move(header)));
+  return std::unique_ptr<CaptureSession>(new LiveSession(
+      std::move(notes), std::move(source), recording, std::move(pipeline), std::move(header)));
 }
 
 absl::StatusOr<CaptureResult> ReplayRecording(const std::string& path,
@@ -125,14 +118,14 @@ absl::StatusOr<CaptureResult> ReplayRecording(const std::string& path,
   header.start_utc_nanos = replay.header().attached_at_utc_nanos;
   header.is_replay = true;
   TableCache tables = OpenTableCache(options);
-  Capture capture(
-      std::move(source),
-      {.unwind = options.unwind, .table_cache = tables.cache, .only_threads = {}, .is_live = false},
-      std::move(header));
+  Capture capture(std::move(source),
+                  {.unwind = options.unwind,
+                   .table_cache = std::move(tables.cache),
+                   .table_cache_problem = std::move(tables.problem),
+                   .only_threads = {},
+                   .is_live = false},
+                  std::move(header));
   CaptureResult result = capture.Stop();
-  if (tables.cache == nullptr) {
-    result.audit.table_cache_problem = tables.problem;
-  }
   RETURN_IF_ERROR(replay.status());
   return result;
 }

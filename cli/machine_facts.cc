@@ -13,6 +13,7 @@
 #include <fstream>
 
 #include "base/file_io.h"
+#include "cli/open_cache.h"
 #include "sampler/bpf/bpf_sampler.h"
 #include "sampler/unwind/cfi_cache.h"
 
@@ -70,7 +71,7 @@ void TryBpf(MachineFacts& facts) {
 }
 
 void TryTableCache(MachineFacts& facts) {
-  const absl::StatusOr<std::unique_ptr<CfiCache>> cache = CfiCache::OpenOfUser();
+  const absl::StatusOr<std::unique_ptr<CfiCache>> cache = OpenCache<CfiCache>({});
   if (cache.ok()) {
     facts.table_cache = (*cache)->directory();
   } else {

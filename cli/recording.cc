@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/status.h"
+#include "cli/open_cache.h"
 #include "cli/progress.h"
 #include "cli/table.h"
 #include "symbolizer/names_cache.h"
@@ -97,9 +98,7 @@ std::unique_ptr<NamesCache> OpenNamesCache(const WritePlan& plan, const Console&
   if (!plan.uses_cache) {
     return nullptr;
   }
-  absl::StatusOr<std::unique_ptr<NamesCache>> cache = plan.cache_directory.empty()
-                                                          ? NamesCache::OpenOfUser()
-                                                          : NamesCache::Open(plan.cache_directory);
+  absl::StatusOr<std::unique_ptr<NamesCache>> cache = OpenCache<NamesCache>(plan.cache_directory);
   if (!cache.ok()) {
     console.Detail("names are not kept for the next run: " + std::string(cache.status().message()));
     return nullptr;
@@ -213,17 +212,20 @@ double UnresolvedShare(const Profile& profile) {
   return frames == 0 ? 0 : unresolved / frames;
 }
 
-absl::StatusOr<std::shared_ptr<Debuginfod>> LoadDebuginfod(const Options& options) {
+absl::Status SetNameSources(const Options& options, WritePlan& plan) {
   constexpr Nanoseconds kLimit = std::chrono::seconds(60);
+  plan.uses_cache = options.capture.uses_cache;
+  plan.cache_directory = options.capture.cache_directory;
   if (!options.use_debuginfod) {
-    return nullptr;
+    return absl::OkStatus();
   }
   absl::StatusOr<std::unique_ptr<Debuginfod>> loaded = Debuginfod::Load(kLimit);
   if (!loaded.ok()) {
     return MakeStatus(loaded.status().code(),
                       "--debuginfod yes: " + std::string(loaded.status().message()));
   }
-  return *std::move(loaded);
+  plan.debuginfod = *std::move(loaded);
+  return absl::OkStatus();
 }
 
 ExitCode FinishRecording(CaptureResult result, const WritePlan& plan, SignalWatcher& signals,

@@ -41,18 +41,19 @@ std::string SummaryLine(const Summary& summary);
 // The share of a profile's samples that have a frame of native code without a name.
 double UnresolvedShare(const Profile& profile);
 
-// Null unless the options ask for it. The status is wrong usage: no servers named, no library.
-absl::StatusOr<std::shared_ptr<Debuginfod>> LoadDebuginfod(const Options& options);
-
 struct WritePlan {
   std::vector<OutputFile> outputs;
   ExportOptions shape;
   std::string base_name;  // for the profile that is saved when no output can be written
   std::string child;      // see Summary
-  std::shared_ptr<Debuginfod> debuginfod;
-  bool uses_cache = true;       // for names
-  std::string cache_directory;  // empty: the user's own
+  std::shared_ptr<Debuginfod> debuginfod;  // null: nobody is asked
+  bool uses_cache = true;                  // for names
+  std::string cache_directory;             // empty: the user's own
 };
+
+// Where names come from, by the options. The status is wrong usage: debuginfod is asked for, but no
+// servers are named or its library is missing.
+absl::Status SetNameSources(const Options& options, WritePlan& plan);
 
 // Names, comments, files, summary. The result is kDone when every output was written.
 ExitCode FinishRecording(CaptureResult result, const WritePlan& plan, SignalWatcher& signals,

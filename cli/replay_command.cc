@@ -12,13 +12,9 @@ ExitCode RunReplay(const Options& options, const Console& console) {
     return console.Fail(outputs.status(), About::kUsage);
   }
   plan.outputs = *std::move(outputs);
-  absl::StatusOr<std::shared_ptr<Debuginfod>> debuginfod = LoadDebuginfod(options);
-  if (!debuginfod.ok()) {
-    return console.Fail(debuginfod.status(), About::kUsage);
+  if (const absl::Status status = SetNameSources(options, plan); !status.ok()) {
+    return console.Fail(status, About::kUsage);
   }
-  plan.debuginfod = *std::move(debuginfod);
-  plan.uses_cache = options.capture.uses_cache;
-  plan.cache_directory = options.capture.cache_directory;
   if (const absl::Status status = CheckAllWritable(plan.outputs, ""); !status.ok()) {
     return console.Fail(status, About::kFile);
   }

@@ -43,13 +43,9 @@ class RunRecording {
     if (const auto outputs = ResolveOutputs(options_.output, ""); !outputs.ok()) {
       return Fail(outputs.status(), About::kUsage);
     }
-    absl::StatusOr<std::shared_ptr<Debuginfod>> debuginfod = LoadDebuginfod(options_);
-    if (!debuginfod.ok()) {
-      return Fail(debuginfod.status(), About::kUsage);
+    if (const absl::Status status = SetNameSources(options_, plan_); !status.ok()) {
+      return Fail(status, About::kUsage);
     }
-    plan_.debuginfod = *std::move(debuginfod);
-    plan_.uses_cache = options_.capture.uses_cache;
-    plan_.cache_directory = options_.capture.cache_directory;
     absl::StatusOr<std::unique_ptr<ChildProcess>> child =
         ChildProcess::Prepare(options_.child_command);
     if (!child.ok()) {

@@ -222,6 +222,11 @@ const ElfSection* ElfFile::FindSection(std::string_view name) const {
   return found == sections_.end() ? nullptr : &*found;
 }
 
+const ElfSection* ElfFile::FindGoTable() const {
+  const ElfSection* table = FindSection(".gopclntab");
+  return table != nullptr ? table : FindSection(".data.rel.ro.gopclntab");  // of a PIE
+}
+
 absl::StatusOr<SectionBytes> ElfFile::ReadSection(const ElfSection& section) const {
   if (!section.has_bytes()) {
     return SectionBytes();

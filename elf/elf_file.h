@@ -101,6 +101,8 @@ class ElfFile {
 
   // The first section of that name with bytes in the file; nullptr when there is none.
   const ElfSection* FindSection(std::string_view name) const;
+  // The table that every Go program carries for its own tracebacks; nullptr: not written in Go.
+  const ElfSection* FindGoTable() const;
 
   // Decompresses SHF_COMPRESSED (zlib, zstd) and old .zdebug_* sections. At most 4 GiB result.
   absl::StatusOr<SectionBytes> ReadSection(const ElfSection& section) const;

@@ -32,6 +32,7 @@ Pipeline::Pipeline(PipelineOptions options)
       unwinder_(options_.unwind, options_.table_cache.get()),
       writer_(jit_) {
   audit_.samples_all_modes = options_.samples_all_modes;
+  audit_.table_cache_problem = options_.table_cache_problem;
 }
 
 void Pipeline::Handle(Event& event) {

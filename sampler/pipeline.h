@@ -22,6 +22,7 @@ class CfiCache;
 struct PipelineOptions {
   UnwindMode unwind = UnwindMode::kAuto;
   std::shared_ptr<CfiCache> table_cache;  // null: unwind tables are compiled anew
+  std::string table_cache_problem;        // why null; empty: nobody wanted one
   std::vector<Tid> only_threads;          // empty: all
   // The processes run on this machine, so that files of theirs may be looked for by their numbers;
   // false for recordings.

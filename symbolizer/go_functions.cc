@@ -224,10 +224,7 @@ GoHit HitOf(const GoTable& table, uint64_t distance) {
 
 std::vector<GoHit> FindGoFunctions(const ElfFile& elf, std::span<const uint64_t> wanted) {
   std::vector<GoHit> hits(wanted.size());
-  const ElfSection* section = elf.FindSection(".gopclntab");
-  if (section == nullptr) {
-    section = elf.FindSection(".data.rel.ro.gopclntab");
-  }
+  const ElfSection* section = elf.FindGoTable();
   if (section == nullptr) {
     return hits;
   }

@@ -82,11 +82,6 @@ absl::StatusOr<std::unique_ptr<NamesCache>> NamesCache::Open(const std::string& 
   return std::make_unique<NamesCache>(std::move(disk));
 }
 
-absl::StatusOr<std::unique_ptr<NamesCache>> NamesCache::OpenOfUser() {
-  ASSIGN_OR_RETURN(const std::string folder, DiskCache::FolderOfUser());
-  return Open(folder);
-}
-
 bool NamesCache::HasSettled(const NamesKey& key) const {
   timespec now{};
   clock_gettime(CLOCK_REALTIME, &now);

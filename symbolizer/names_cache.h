@@ -58,8 +58,6 @@ class NamesCache {
       : disk_(std::move(disk)), settling_(settling) {}
 
   static absl::StatusOr<std::unique_ptr<NamesCache>> Open(const std::string& folder);
-  // In DiskCache::FolderOfUser.
-  static absl::StatusOr<std::unique_ptr<NamesCache>> OpenOfUser();
 
   // Names for all of `wanted` (sorted, no duplicates): from the cache, and by `search` for those
   // addresses that it does not have, which it then has the next time. `make_key` is called again

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <span>
 #include <thread>
 #include <utility>
 
@@ -55,24 +54,18 @@ std::vector<ModuleJob> MakeJobs(const Profile& profile, const std::vector<Symbol
 
 void RunJob(const Profile& profile, const SymbolizeOptions& options, ModuleJob& job) {
   const Module& module = profile.ModuleAt(job.module);
+  static const SymbolSource kNone;
+  const SymbolSource& source = job.source != nullptr ? *job.source : kNone;
   switch (module.kind) {
     case ModuleKind::kKernel:
-      job.names = NameKernelAddresses(job.source != nullptr
-                                          ? std::span<const KernelCode>(job.source->kernel_code)
-                                          : std::span<const KernelCode>(),
-                                      job.wanted, options);
+      job.names = NameKernelAddresses(source.kernel_code, job.wanted, options);
       break;
     case ModuleKind::kJit:
-      if (job.source != nullptr) {
-        job.names = NameJitAddresses(job.source->jit_map, job.source->jit_dump, job.wanted);
-      } else {
-        job.names = NameJitAddresses({}, {}, job.wanted);
-      }
+      job.names = NameJitAddresses(source.jit_map, source.jit_dump, job.wanted);
       break;
     default:
-      job.names = NameFileAddresses(job.source != nullptr ? job.source->file : nullptr,
-                                    profile.Text(module.path), profile.Text(module.build_id),
-                                    job.wanted, options);
+      job.names = NameFileAddresses(source.file, profile.Text(module.path),
+                                    profile.Text(module.build_id), job.wanted, options);
   }
 }
 

@@ -31,9 +31,8 @@ struct SymbolizeOptions {
   // Folders that hold .build-id/xx/yyyy.debug and mirrors of the file tree.
   std::vector<std::string> debug_folders{"/usr/lib/debug"};
   std::string kallsyms_path = "/proc/kallsyms";
-  Debuginfod* debuginfod = nullptr;  // asked where no folder has a file; null: nobody is
-  const NamesCache* cache =
-      nullptr;  // names of files from earlier runs; null: always read the files
+  Debuginfod* debuginfod = nullptr;   // asked where no folder has a file; null: nobody is
+  const NamesCache* cache = nullptr;  // of names from earlier runs; null: files are always read
   unsigned threads = 2;
 };
 

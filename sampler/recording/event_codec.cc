@@ -166,13 +166,11 @@ template <class AnyEvent, class Use>
 void WithIds(AnyEvent& event, Use use) {
   std::visit(
       [&use](auto& what) {
-        using Kind = std::decay_t<decltype(what)>;
-        if constexpr (std::is_same_v<Kind, MappingAdded>) {
+        if constexpr (requires { what.tid; }) {
+          use(what.pid, what.tid);
+        } else if constexpr (requires { what.pid; }) {
           Tid no_thread = kNoTid;
           use(what.pid, no_thread);
-        } else if constexpr (!std::is_same_v<Kind, EventsLost> &&
-                             !std::is_same_v<Kind, KernelCodeChanged>) {
-          use(what.pid, what.tid);
         }
       },
       event.what);

@@ -8,7 +8,6 @@
 #include <string>
 
 #include "base/ids.h"
-#include "base/unique_fd.h"
 #include "sampler/event.h"
 #include "sampler/target/address_space.h"
 #include "sampler/target/module_table.h"

@@ -41,11 +41,6 @@ absl::StatusOr<std::unique_ptr<CfiCache>> CfiCache::Open(const std::string& dire
   return std::unique_ptr<CfiCache>(new CfiCache(directory, std::move(files), limits));
 }
 
-absl::StatusOr<std::unique_ptr<CfiCache>> CfiCache::OpenOfUser() {
-  ASSIGN_OR_RETURN(const std::string directory, DiskCache::FolderOfUser());
-  return Open(directory);
-}
-
 std::optional<CfiTable> CfiCache::Load(const CfiTableKey& key) {
   const absl::StatusOr<std::string> content = files_.Read(CacheName(key));
   if (!content.ok()) {

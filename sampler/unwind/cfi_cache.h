@@ -31,9 +31,6 @@ class CfiCache {
   static absl::StatusOr<std::unique_ptr<CfiCache>> Open(const std::string& directory,
                                                         const Limits& limits = Limits());
 
-  // In DiskCache::FolderOfUser.
-  static absl::StatusOr<std::unique_ptr<CfiCache>> OpenOfUser();
-
   // From the cache, else compiled and put there. Only files with a build ID that nobody but their
   // owner can change are cached. Problems with the disk cost time and nothing else.
   CfiTable TableOf(const ElfFile& elf);

@@ -102,8 +102,7 @@ const CodeRules::ModuleCode& CodeRules::CodeOf(const ModuleFileRef& module) {
     const ElfFile& elf = *module->elf();
     at->second.table = std::make_unique<CfiTable>(
         table_cache_ != nullptr ? table_cache_->TableOf(elf) : CfiTable::FromElf(elf));
-    at->second.is_go = elf.FindSection(".gopclntab") != nullptr ||
-                       elf.FindSection(".data.rel.ro.gopclntab") != nullptr;
+    at->second.is_go = elf.FindGoTable() != nullptr;
   }
   return at->second;
 }

@@ -429,8 +429,9 @@ void StackWalk::GoOnBy(const FramePointerChain& chain) {
   if (place == 0) {
     return;
   }
+  // The step that failed may have looked elsewhere.
+  code_ = &rules_.Find(RuntimeAddress(pc_), /*is_exact=*/false, map_, memory_);
   for (size_t next = place + 1;; ++next) {
-    code_ = &rules_.Find(RuntimeAddress(pc_), /*is_exact=*/false, map_, memory_);
     if (code_->step == StepKind::kStop) {
       End(code_->end);
       return;
