@@ -16,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/duration_histogram.h"
 #include "base/typed_index.h"
 
 namespace whyslow {
@@ -138,6 +139,7 @@ struct Profile {
   std::vector<ValueType> value_types;
   std::vector<Sample> samples;
   std::vector<int64_t> values;
+  std::map<size_t, DurationHistogram> wait_times;  // by position in samples: of waits, where known
 
   int64_t time_nanos = 0;      // UTC, since the epoch
   int64_t duration_nanos = 0;  // wall time covered

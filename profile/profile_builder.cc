@@ -192,6 +192,13 @@ void ProfileBuilder::AddSample(StackIndex stack, LabelSetIndex labels,
   }
 }
 
+void ProfileBuilder::AddWaitTimes(StackIndex stack, LabelSetIndex labels,
+                                  const DurationHistogram& times) {
+  const auto row = sample_rows_.find(std::pair(stack, labels));
+  WHYSLOW_CHECK(row != sample_rows_.end());
+  profile_.wait_times[row->second].Add(times);
+}
+
 Profile ProfileBuilder::Build() && { return std::move(profile_); }
 
 namespace {
@@ -303,8 +310,13 @@ bool MergeInto(ProfileBuilder& into, const Profile& from) {
   }
   RowTranslator translate(into, from);
   for (size_t i = 0; i < from.samples.size(); ++i) {
-    into.AddSample(translate.TranslateStack(from.samples[i].stack),
-                   translate.TranslateLabels(from.samples[i].labels), from.ValuesOf(i));
+    const StackIndex stack = translate.TranslateStack(from.samples[i].stack);
+    const LabelSetIndex labels = translate.TranslateLabels(from.samples[i].labels);
+    into.AddSample(stack, labels, from.ValuesOf(i));
+    const auto times = from.wait_times.find(i);
+    if (times != from.wait_times.end()) {
+      into.AddWaitTimes(stack, labels, times->second);
+    }
   }
   return true;
 }

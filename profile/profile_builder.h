@@ -52,6 +52,8 @@ class ProfileBuilder {
 
   // Adds the values to the row of (stack, labels). As many values as value types.
   void AddSample(StackIndex stack, LabelSetIndex labels, std::span<const int64_t> values);
+  // How long the waits of such a row were; added up likewise. After AddSample.
+  void AddWaitTimes(StackIndex stack, LabelSetIndex labels, const DurationHistogram& times);
 
   // For what is not a table: times, period, comments.
   Profile& header() { return profile_; }

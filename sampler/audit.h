@@ -16,6 +16,9 @@ struct Audit {
   uint64_t shortened_stacks = 0;              // cut by us under load
   uint64_t throttled = 0;                     // times that the kernel paused the clock
   std::map<std::string, uint64_t> truncated;  // by reason
+  uint64_t waits = 0;                         // switches out, told with their time
+  uint64_t lost_waits = 0;                    // told by nothing
+  uint64_t waits_without_stack = 0;           // or with that of a similar wait
   Nanoseconds exact_cpu{};                    // of the target, from the scheduler
   Nanoseconds sampled_cpu{};                  // that the samples stood for before scaling
   bool samples_all_modes = false;             // on all CPUs, user and kernel: the two should agree

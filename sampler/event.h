@@ -2,6 +2,7 @@
 // of it.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "base/address.h"
+#include "base/duration_histogram.h"
 #include "base/ids.h"
 #include "base/root_folder.h"
 #include "base/time.h"
@@ -45,6 +47,75 @@ struct SwitchOut {
   Pid pid = kNoPid;
   Tid tid = kNoTid;
   bool preempted = false;  // it could have gone on
+};
+
+// Names a WaitStack; 0: none.
+enum class WaitStackId : uint64_t {};
+inline constexpr WaitStackId kNoWaitStack{0};
+
+// Where a thread stopped running, told once for all waits on this stack.
+struct WaitStack {
+  Pid pid = kNoPid;
+  Tid tid = kNoTid;
+  WaitStackId id = kNoWaitStack;
+  // The kernel took this stack for that one: told now and then to see if it is. `id` is its own.
+  WaitStackId same_as = kNoWaitStack;
+  int32_t system_call = -1;                      // the machine's number; -1: none
+  std::array<uint64_t, 6> arguments{};           // of the system call
+  std::optional<UserRegisters> registers;        // of user mode
+  std::vector<RuntimeAddress> kernel_callchain;  // leaf first
+  std::vector<RuntimeAddress> user_callchain;    // by frame pointers, leaf first; may be empty
+  std::vector<std::byte> stack;                  // from the user stack pointer upwards
+};
+
+// What a descriptor of the target leads to.
+struct WaitObject {
+  enum class Kind : uint8_t {
+    kOther,
+    kSocket,
+    kListeningSocket,
+    kPipe,
+    kFile,
+    kDevice,
+    kEpoll,
+    kEvent,  // eventfd, inotify, signalfd
+    kTimer,
+  };
+  Kind kind = Kind::kOther;
+  std::string local;  // sockets: "127.0.0.1:5432", "[::1]:80", "/run/x.sock", "@abstract"
+  std::string peer;   // empty: none, or unknown
+  std::string path;   // files, as the target sees them
+  bool is_udp = false;
+  bool is_server_side = false;  // of an accepted connection
+
+  bool operator==(const WaitObject&) const = default;
+};
+
+// Why a thread did not run.
+enum class OffCpu : uint8_t {
+  kBlocked,    // it waits for something
+  kRunnable,   // it gave the CPU away, or is new
+  kPreempted,  // another thread took its CPU
+  kThrottled,  // its control group has used up its quota
+  kStopped,
+  kTraced,
+  kFrozen,
+};
+
+// Waits of one thread that are alike, added up since the last such event.
+struct WaitsEnded {
+  Pid pid = kNoPid;
+  Tid tid = kNoTid;
+  WaitStackId stack = kNoWaitStack;
+  OffCpu why = OffCpu::kBlocked;
+  bool uninterruptible = false;  // no signal ends it
+  bool for_device = false;       // the kernel counts it as waiting for input or output
+  int32_t system_call = -1;
+  std::shared_ptr<const WaitObject> object;  // null: none, or unknown
+  Tid waker = kNoTid;                        // who ended them; locks only
+  DurationHistogram times;                   // until they could go on
+  Nanoseconds run_queue{};                   // from then until they went on
+  uint64_t still_waiting = 0;                // of times.count: the profile ended before they did
 };
 
 // The kernel's own account of a thread's time on CPUs since the thread began.
@@ -108,6 +179,8 @@ enum class LossKind : uint8_t {
   kSampleShed,      // we dropped samples under load
   kStackShortened,  // we cut stack copies under load
   kThrottled,       // the kernel paused the clock for sampling too often
+  kWaitStack,       // `count` waits have no stack, or that of a similar wait: too many were new
+  kWait,            // `count` waits are not told at all: too many were of a kind of their own
 };
 
 struct EventsLost {
@@ -117,8 +190,8 @@ struct EventsLost {
 
 struct Event {
   Instant when;
-  std::variant<StackSample, SwitchIn, SwitchOut, ThreadRunTime, MappingAdded, ThreadStarted,
-               ThreadExited, ThreadNamed, KernelCodeChanged, EventsLost>
+  std::variant<StackSample, SwitchIn, SwitchOut, WaitStack, WaitsEnded, ThreadRunTime, MappingAdded,
+               ThreadStarted, ThreadExited, ThreadNamed, KernelCodeChanged, EventsLost>
       what;
 };
 

@@ -62,6 +62,10 @@ void Pipeline::On(Instant when, const SwitchOut& event) {
   }
 }
 
+void Pipeline::On(Instant /*when*/, const WaitStack& /*event*/) {}
+
+void Pipeline::On(Instant /*when*/, const WaitsEnded& /*event*/) {}
+
 void Pipeline::On(Instant when, const ThreadRunTime& event) {
   if (IsWanted(event.tid)) {
     cpu_time_.Apply(when, event);
@@ -177,6 +181,12 @@ void Pipeline::On(Instant /*when*/, const EventsLost& event) {
       break;
     case LossKind::kThrottled:
       audit_.throttled += event.count;
+      break;
+    case LossKind::kWaitStack:
+      audit_.waits_without_stack += event.count;
+      break;
+    case LossKind::kWait:
+      audit_.lost_waits += event.count;
       break;
   }
 }

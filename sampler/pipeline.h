@@ -47,6 +47,8 @@ class Pipeline {
   void On(Instant when, StackSample& sample);
   void On(Instant when, const SwitchIn& event);
   void On(Instant when, const SwitchOut& event);
+  void On(Instant when, const WaitStack& event);
+  void On(Instant when, const WaitsEnded& event);
   void On(Instant when, const ThreadRunTime& event);
   void On(Instant when, const MappingAdded& event);
   void On(Instant when, const ThreadStarted& event);

@@ -1,6 +1,8 @@
 #include "sampler/recording/event_codec.h"
 
+#include <algorithm>
 #include <bit>
+#include <memory>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -9,6 +11,36 @@ namespace whyslow {
 namespace {
 
 using What = decltype(Event::what);
+
+// Registers, callchains and the copy, of a StackSample or a WaitStack.
+template <class HasStack>
+void EncodeStack(const HasStack& from, recording::Sample& to) {
+  to.set_has_registers(from.registers.has_value());
+  uint64_t mask = 0;
+  for (uint8_t number = 0; from.registers && number < kMaxRegisters; ++number) {
+    if (const auto value = from.registers->Get(number)) {
+      mask |= uint64_t{1} << number;
+      to.add_registers(*value);
+    }
+  }
+  to.set_register_mask(mask);
+  for (const RuntimeAddress address : from.kernel_callchain) {
+    to.add_kernel_callchain(address.value());
+  }
+  for (const RuntimeAddress address : from.user_callchain) {
+    to.add_user_callchain(address.value());
+  }
+  to.set_stack(from.stack.data(), from.stack.size());
+}
+
+void EncodeObject(const WaitObject& from, recording::WaitObject& to) {
+  to.set_kind(static_cast<uint32_t>(from.kind));
+  to.set_local(from.local);
+  to.set_peer(from.peer);
+  to.set_path(from.path);
+  to.set_is_udp(from.is_udp);
+  to.set_is_server_side(from.is_server_side);
+}
 
 // Pid and tid stand in the entry itself.
 struct Encoder {
@@ -19,27 +51,42 @@ struct Encoder {
     to.set_cpu(Number(sample.cpu));
     to.set_period(sample.period.count());
     to.set_in_kernel(sample.in_kernel);
-    to.set_has_registers(sample.registers.has_value());
-    uint64_t mask = 0;
-    for (uint8_t number = 0; sample.registers && number < kMaxRegisters; ++number) {
-      if (const auto value = sample.registers->Get(number)) {
-        mask |= uint64_t{1} << number;
-        to.add_registers(*value);
-      }
-    }
-    to.set_register_mask(mask);
-    for (const RuntimeAddress address : sample.kernel_callchain) {
-      to.add_kernel_callchain(address.value());
-    }
-    for (const RuntimeAddress address : sample.user_callchain) {
-      to.add_user_callchain(address.value());
-    }
-    to.set_stack(sample.stack.data(), sample.stack.size());
+    EncodeStack(sample, to);
     to.set_stack_was_shortened(sample.stack_was_shortened);
   }
   void operator()(const SwitchIn& /*in*/) const { entry.mutable_switch_in(); }
   void operator()(const SwitchOut& out) const {
     entry.mutable_switch_out()->set_preempted(out.preempted);
+  }
+  void operator()(const WaitStack& wait) const {
+    recording::WaitStack& to = *entry.mutable_wait_stack();
+    to.set_id(static_cast<uint64_t>(wait.id));
+    to.set_same_as(static_cast<uint64_t>(wait.same_as));
+    to.set_system_call(wait.system_call);
+    to.mutable_arguments()->Assign(wait.arguments.begin(), wait.arguments.end());
+    EncodeStack(wait, *to.mutable_sample());
+  }
+  void operator()(const WaitsEnded& waits) const {
+    recording::WaitsEnded& to = *entry.mutable_waits_ended();
+    to.set_stack(static_cast<uint64_t>(waits.stack));
+    to.set_why(static_cast<uint32_t>(waits.why));
+    to.set_uninterruptible(waits.uninterruptible);
+    to.set_for_device(waits.for_device);
+    to.set_system_call(waits.system_call);
+    if (waits.object != nullptr) {
+      EncodeObject(*waits.object, *to.mutable_object());
+    }
+    to.set_waker(Number(waits.waker));
+    to.set_count(waits.times.count);
+    to.set_total(waits.times.total);
+    to.set_max(waits.times.max);
+    for (uint32_t bucket = 0; bucket < kDurationBuckets; ++bucket) {
+      if (waits.times.buckets[bucket] != 0) {
+        (*to.mutable_buckets())[bucket] = waits.times.buckets[bucket];
+      }
+    }
+    to.set_run_queue(waits.run_queue.count());
+    to.set_still_waiting(waits.still_waiting);
   }
   void operator()(const ThreadRunTime& time) const {
     entry.mutable_run_time()->set_total(time.total.count());
@@ -78,15 +125,13 @@ struct Encoder {
   }
 };
 
-std::optional<What> DecodeSample(const recording::Sample& from, Architecture architecture) {
-  StackSample sample;
-  sample.cpu = Cpu{from.cpu()};
-  sample.period = Nanoseconds(from.period());
-  sample.in_kernel = from.in_kernel();
+// False: damaged.
+template <class HasStack>
+bool DecodeStack(const recording::Sample& from, Architecture architecture, HasStack& to) {
   if (from.has_registers()) {
     if (from.register_mask() >> kMaxRegisters != 0 ||
         std::popcount(from.register_mask()) != from.registers_size()) {
-      return std::nullopt;
+      return false;
     }
     UserRegisters registers(architecture);
     int next = 0;
@@ -95,18 +140,81 @@ std::optional<What> DecodeSample(const recording::Sample& from, Architecture arc
         registers.Set(number, from.registers(next++));
       }
     }
-    sample.registers = registers;
+    to.registers = registers;
   }
   for (const uint64_t address : from.kernel_callchain()) {
-    sample.kernel_callchain.emplace_back(address);
+    to.kernel_callchain.emplace_back(address);
   }
   for (const uint64_t address : from.user_callchain()) {
-    sample.user_callchain.emplace_back(address);
+    to.user_callchain.emplace_back(address);
   }
   const auto* stack = reinterpret_cast<const std::byte*>(from.stack().data());
-  sample.stack.assign(stack, stack + from.stack().size());
+  to.stack.assign(stack, stack + from.stack().size());
+  return true;
+}
+
+std::optional<What> DecodeSample(const recording::Sample& from, Architecture architecture) {
+  StackSample sample;
+  sample.cpu = Cpu{from.cpu()};
+  sample.period = Nanoseconds(from.period());
+  sample.in_kernel = from.in_kernel();
   sample.stack_was_shortened = from.stack_was_shortened();
-  return sample;
+  return DecodeStack(from, architecture, sample) ? std::optional<What>(std::move(sample))
+                                                 : std::nullopt;
+}
+
+std::optional<What> DecodeWaitStack(const recording::WaitStack& from, Architecture architecture) {
+  WaitStack wait;
+  wait.id = WaitStackId{from.id()};
+  wait.same_as = WaitStackId{from.same_as()};
+  wait.system_call = from.system_call();
+  if (from.arguments_size() != static_cast<int>(wait.arguments.size())) {
+    return std::nullopt;
+  }
+  std::ranges::copy(from.arguments(), wait.arguments.begin());
+  return DecodeStack(from.sample(), architecture, wait) ? std::optional<What>(std::move(wait))
+                                                        : std::nullopt;
+}
+
+std::shared_ptr<const WaitObject> DecodeObject(const recording::WaitObject& from) {
+  WaitObject object;
+  if (from.kind() <= static_cast<uint32_t>(WaitObject::Kind::kTimer)) {
+    object.kind = static_cast<WaitObject::Kind>(from.kind());
+  }
+  object.local = from.local();
+  object.peer = from.peer();
+  object.path = from.path();
+  object.is_udp = from.is_udp();
+  object.is_server_side = from.is_server_side();
+  return std::make_shared<const WaitObject>(std::move(object));
+}
+
+std::optional<What> DecodeWaits(const recording::WaitsEnded& from) {
+  WaitsEnded waits;
+  if (from.why() > static_cast<uint32_t>(OffCpu::kFrozen)) {
+    return std::nullopt;
+  }
+  waits.stack = WaitStackId{from.stack()};
+  waits.why = static_cast<OffCpu>(from.why());
+  waits.uninterruptible = from.uninterruptible();
+  waits.for_device = from.for_device();
+  waits.system_call = from.system_call();
+  if (from.has_object()) {
+    waits.object = DecodeObject(from.object());
+  }
+  waits.waker = Tid{from.waker()};
+  waits.times.count = from.count();
+  waits.times.total = from.total();
+  waits.times.max = from.max();
+  for (const auto& [bucket, count] : from.buckets()) {
+    if (bucket >= kDurationBuckets) {
+      return std::nullopt;
+    }
+    waits.times.buckets[bucket] = count;
+  }
+  waits.run_queue = Nanoseconds(from.run_queue());
+  waits.still_waiting = from.still_waiting();
+  return waits;
 }
 
 MappingAdded DecodeMapping(const recording::Mapping& from) {
@@ -122,7 +230,7 @@ MappingAdded DecodeMapping(const recording::Mapping& from) {
 }
 
 std::optional<What> DecodeLost(const recording::Lost& from) {
-  if (from.kind() > static_cast<uint32_t>(LossKind::kThrottled)) {
+  if (from.kind() > static_cast<uint32_t>(LossKind::kWait)) {
     return std::nullopt;
   }
   return EventsLost{.kind = static_cast<LossKind>(from.kind()), .count = from.count()};
@@ -136,6 +244,10 @@ std::optional<What> DecodeWhat(const recording::Entry& entry, Architecture archi
       return SwitchIn{};
     case recording::Entry::kSwitchOut:
       return SwitchOut{.preempted = entry.switch_out().preempted()};
+    case recording::Entry::kWaitStack:
+      return DecodeWaitStack(entry.wait_stack(), architecture);
+    case recording::Entry::kWaitsEnded:
+      return DecodeWaits(entry.waits_ended());
     case recording::Entry::kRunTime:
       return ThreadRunTime{.total = Nanoseconds(entry.run_time().total()),
                            .is_baseline = entry.run_time().is_baseline()};
