@@ -39,6 +39,12 @@ using RuntimeAddress = Address<RuntimeSpace>;
 // Where the file says it lies: the p_vaddr view, equal for every process and every run.
 using ElfAddress = Address<ElfSpace>;
 
+// A word of a thread's stack.
+struct StackWord {
+  RuntimeAddress where;
+  uint64_t value = 0;
+};
+
 // A code address of a stack: either where a thread was executing, or where a call will return to.
 // A return address may already belong to the next line, or even to the next function (a call to a
 // noreturn function can be the last instruction); one byte less always lies inside the call.

@@ -62,10 +62,7 @@ absl::Status CheckTargets(const SessionOptions& target) {
   return absl::OkStatus();
 }
 
-void TellNotes(const Options& options, const CaptureSession& session, const Console& console) {
-  if (!options.mode_was_given) {
-    console.Note("waits are not measured yet: the profile has time on CPUs only (--mode cpu)");
-  }
+void TellNotes(const CaptureSession& session, const Console& console) {
   for (const std::string& note : session.notes()) {
     console.Note(note);
   }
@@ -80,7 +77,7 @@ ExitCode Record(const Options& options, const WritePlan& plan, SignalWatcher& si
   if (!session.ok()) {
     return console.Fail(session.status(), About::kTarget);
   }
-  TellNotes(options, **session, console);
+  TellNotes(**session, console);
   const auto has_ended = [&] { return (*session)->Status().source_ended; };
   const StopReason reason = WaitForEnd(**session, options.duration, has_ended, signals, console);
   absl::StatusOr<CaptureResult> result = (*session)->Stop();

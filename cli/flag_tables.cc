@@ -59,12 +59,10 @@ absl::Status SetFormat(const std::string& name, Options& options) {
 }
 
 absl::Status SetMode(const std::string& text, Options& options) {
-  options.mode_was_given = true;
-  if (text == "wall" || text == "offcpu") {
-    return MakeStatus(absl::StatusCode::kInvalidArgument,
-                      "waits are not in this version. Use --mode cpu");
-  }
-  return ParseChoice<bool>(text, {{"cpu", true}}).status();
+  return Store(ParseChoice<CaptureMode>(text, {{"cpu", CaptureMode::kCpu},
+                                               {"wall", CaptureMode::kWall},
+                                               {"offcpu", CaptureMode::kOffCpu}}),
+               options.capture.sampler.mode);
 }
 
 absl::Status SetFrequency(const std::string& text, Options& options) {
@@ -152,7 +150,8 @@ constexpr Flag kCaptureFlags[] = {
      SetDuration},
     {"-F,--frequency", "HZ", "Samples per second of CPU time, 1 to 10000 (default: 99)",
      SetFrequency},
-    {"--mode", "cpu", "What is measured: time on CPUs (default: cpu)", SetMode},
+    {"--mode", "wall|cpu|offcpu",
+     "What is measured: all time, only time on CPUs, or only waits (default: wall)", SetMode},
     {"--children", "yes|no", "Follow forked and exec'ed children (default: yes)",
      [](Text text, Options& o) {
        return Store(ParseYesNo(text), o.capture.sampler.follow_children);

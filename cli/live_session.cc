@@ -65,7 +65,14 @@ RecordingHeader HeaderOfRecording(const SessionOptions& options, const CaptureHe
   header.targets = options.pids;
   header.frequency_hz = static_cast<uint32_t>(capture.frequency_hz);
   header.comments = capture.comments;
+  header.options["mode"] = NameOf(capture.mode);
   return header;
+}
+
+CaptureMode ModeOf(const RecordingHeader& header) {
+  const auto mode = header.options.find("mode");
+  return mode == header.options.end() ? CaptureMode::kCpu
+                                      : CaptureModeNamed(mode->second).value_or(CaptureMode::kCpu);
 }
 
 }  // namespace
@@ -83,14 +90,22 @@ absl::StatusOr<std::unique_ptr<CaptureSession>> StartSession(const SessionOption
                            .table_cache = std::move(tables.cache),
                            .table_cache_problem = tables.problem,
                            .only_threads = options.threads};
+  pipeline.cpu_rows = sampler.mode != CaptureMode::kOffCpu;
+  pipeline.waits_measured = live->facts().waits;
+  pipeline.learner = live->wait_stack_learner();
   CaptureHeader header;
+  header.mode = sampler.mode;
   header.frequency_hz = static_cast<int>(live->facts().frequency_hz);
   header.comments = options.comments;
-  header.start_utc_nanos -= (header.start - live->attached_at()).count();
-  header.start = live->attached_at();
+  header.start_utc_nanos -= (header.start - live->started_at()).count();
+  header.start = live->started_at();
   std::vector<std::string> notes = live->facts().warnings;
   if (!tables.problem.empty() && !options.cache_directory.empty()) {
     notes.push_back("--cache " + tables.problem + ". Unwind tables are not kept");
+  }
+  if (sampler.mode != CaptureMode::kCpu && !live->facts().waits) {
+    notes.push_back("waits are not measured: " + live->facts().why_no_bpf +
+                    ". The profile has time on CPUs only");
   }
   pipeline.samples_all_modes = live->facts().per_cpu && live->facts().kernel_mode;
   std::unique_ptr<EventSource> source = std::move(live);
@@ -114,6 +129,7 @@ absl::StatusOr<CaptureResult> ReplayRecording(const std::string& path,
   CaptureHeader header;
   header.frequency_hz = static_cast<int>(replay.header().frequency_hz);
   header.comments = replay.header().comments;
+  header.mode = ModeOf(replay.header());
   header.start = replay.header().attached_at;
   header.start_utc_nanos = replay.header().attached_at_utc_nanos;
   header.is_replay = true;
@@ -123,7 +139,9 @@ absl::StatusOr<CaptureResult> ReplayRecording(const std::string& path,
                    .table_cache = std::move(tables.cache),
                    .table_cache_problem = std::move(tables.problem),
                    .only_threads = {},
-                   .is_live = false},
+                   .is_live = false,
+                   .waits_measured = header.mode != CaptureMode::kCpu,
+                   .cpu_rows = header.mode != CaptureMode::kOffCpu},
                   std::move(header));
   CaptureResult result = capture.Stop();
   RETURN_IF_ERROR(replay.status());

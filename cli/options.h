@@ -33,6 +33,8 @@ struct OutputChoice {
 };
 
 struct Options {
+  Options() { capture.sampler.mode = CaptureMode::kWall; }
+
   Command command = Command::kReport;
   ConsoleOptions console;
   std::string command_line;  // as it was given, for the profile's comments
@@ -40,7 +42,6 @@ struct Options {
   // attach, run, replay; doctor uses the pids
   SessionOptions capture;
   std::optional<Nanoseconds> duration;
-  bool mode_was_given = false;
   bool use_debuginfod = false;
   std::vector<std::string> child_command;  // run
   bool propagate_status = false;           // run

@@ -176,18 +176,20 @@ std::vector<std::string> HeadComments(const Options& options, const std::string&
   return {"whyslow " WHYSLOW_VERSION, "command: " + options.command_line, "target: " + target,
           absl::StrFormat("frequency: %d Hz", options.capture.sampler.frequency_hz),
           absl::StrFormat(
-              "mode: cpu, event: %s",
+              "mode: %s, event: %s", NameOf(options.capture.sampler.mode),
               options.capture.sampler.clock == SampleClock::kCycles ? "cycles" : "cpu-clock")};
 }
 
 std::string SummaryLine(const Summary& summary) {
   const Audit& audit = summary.audit;
   std::string line = absl::StrFormat(
-      "%s samples (%.2f s of CPU) in %.1f s, waits not measured, %s lost, %s truncated, %s "
+      "%s samples (%.2f s of CPU) in %.1f s, %s, %s lost, %s truncated, %s "
       "of frames unresolved, own CPU %s",
       WithThousands(audit.samples), Seconds(audit.exact_cpu), Seconds(audit.duration),
-      WithThousands(audit.lost()),
-      FormatShare(static_cast<double>(audit.truncated_total()), static_cast<double>(audit.samples)),
+      audit.waits_measured ? WithThousands(audit.waits) + " waits" : "waits not measured",
+      WithThousands(audit.lost() + audit.lost_waits),
+      FormatShare(static_cast<double>(audit.truncated_total()),
+                  static_cast<double>(audit.samples + audit.wait_stacks)),
       audit.samples == 0 ? "-" : FormatShare(summary.unresolved_share, 1),
       FormatShare(Seconds(audit.own_cpu), Seconds(audit.duration)));
   if (!summary.child.empty()) {

@@ -80,9 +80,6 @@ class RunRecording {
     if (!session.ok()) {
       return Fail(session.status(), About::kTarget);
     }
-    if (!options_.mode_was_given) {
-      console_.Note("waits are not measured yet: the profile has time on CPUs only (--mode cpu)");
-    }
     for (const std::string& note : (*session)->notes()) {
       console_.Note(note);
     }

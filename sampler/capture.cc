@@ -23,6 +23,10 @@ EventQueue::Limits LimitsFor(const CaptureHeader& header) {
   return limits;
 }
 
+std::string_view DefaultSampleType(CaptureMode mode) {
+  return mode == CaptureMode::kCpu ? "cpu" : mode == CaptureMode::kWall ? "wall" : "wait";
+}
+
 }  // namespace
 
 int64_t UtcNanos() {
@@ -104,7 +108,7 @@ void Capture::FillHeader() {
   header.time_nanos = header_.start_utc_nanos;
   header.period_type = {writer.AddString("cpu"), writer.AddString("nanoseconds")};
   header.period = 1'000'000'000 / header_.frequency_hz;
-  header.default_sample_type = writer.AddString("cpu");
+  header.default_sample_type = writer.AddString(DefaultSampleType(header_.mode));
   for (const std::string& comment : header_.comments) {
     header.comments.push_back(writer.AddString(comment));
   }

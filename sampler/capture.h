@@ -14,6 +14,7 @@
 
 #include "profile/profile.h"
 #include "sampler/audit.h"
+#include "sampler/capture_mode.h"
 #include "sampler/event.h"
 #include "sampler/event_queue.h"
 #include "sampler/pipeline.h"
@@ -26,6 +27,7 @@ int64_t UtcNanos();
 
 // What stands at the head of the profile.
 struct CaptureHeader {
+  CaptureMode mode = CaptureMode::kCpu;
   int frequency_hz = 99;
   std::vector<std::string> comments;  // "whyslow 0.1.0", "command: ...", one fact a line
   Instant start = MonotonicClock::now();

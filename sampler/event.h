@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <variant>
 #include <vector>
@@ -193,6 +194,15 @@ struct Event {
   std::variant<StackSample, SwitchIn, SwitchOut, WaitStack, WaitsEnded, ThreadRunTime, MappingAdded,
                ThreadStarted, ThreadExited, ThreadNamed, KernelCodeChanged, EventsLost>
       what;
+};
+
+// Is told how stacks of waits are known again. Any thread.
+class WaitStackLearner {
+ public:
+  virtual ~WaitStackLearner() = default;
+  // A thread with the same program counter and stack pointer, in the same system call, is on the
+  // same stack when it has these return addresses in these places, leaf first.
+  virtual void Learn(const WaitStack& stack, std::span<const StackWord> return_addresses) = 0;
 };
 
 // A supplier of events in time order: the kernel, a recording, a test's script.

@@ -8,12 +8,19 @@ namespace {
 
 constexpr size_t kShortStack = 1024;
 
+template <class HasStack>
+size_t BytesOfStack(const HasStack& event) {
+  return event.stack.capacity() +
+         (event.kernel_callchain.capacity() + event.user_callchain.capacity()) *
+             sizeof(RuntimeAddress);
+}
+
 size_t BytesOf(const Event& event) {
   size_t bytes = sizeof(Event);
   if (const auto* sample = std::get_if<StackSample>(&event.what)) {
-    bytes += sample->stack.capacity();
-    bytes += (sample->kernel_callchain.capacity() + sample->user_callchain.capacity()) *
-             sizeof(RuntimeAddress);
+    bytes += BytesOfStack(*sample);
+  } else if (const auto* wait = std::get_if<WaitStack>(&event.what)) {
+    bytes += BytesOfStack(*wait);
   }
   return bytes;
 }
@@ -27,6 +34,7 @@ size_t BytesOf(const std::vector<Event>& events) {
 }
 
 bool IsSample(const Event& event) { return std::holds_alternative<StackSample>(event.what); }
+bool IsWaitStack(const Event& event) { return std::holds_alternative<WaitStack>(event.what); }
 
 }  // namespace
 
@@ -38,8 +46,12 @@ void EventQueue::Shed(std::vector<Event>& events) const {
   const Instant when = events.back().when;
   if (waiting > limits_.drop_above) {
     const size_t dropped = std::erase_if(events, IsSample);
+    const size_t stacks = std::erase_if(events, IsWaitStack);
     if (dropped > 0) {
       events.push_back({when, EventsLost{LossKind::kSampleShed, dropped}});
+    }
+    if (stacks > 0) {
+      events.push_back({when, EventsLost{LossKind::kWaitStack, stacks}});
     }
     return;
   }

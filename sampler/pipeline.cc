@@ -10,18 +10,32 @@ namespace {
 
 // Between the new program's mappings and its first instruction, the registers of user mode are
 // those of the old one's call of execve.
-bool IsInExec(Process& process, const StackSample& sample) {
+bool IsInExec(Process& process, const UserStack& stack) {
   process.is_in_exec =
-      process.is_in_exec && sample.in_kernel &&
-      process.space.Find(RuntimeAddress(sample.registers->pc().value_or(0))) == nullptr;
+      process.is_in_exec && stack.in_kernel &&
+      process.space.Find(RuntimeAddress(stack.registers->pc().value_or(0))) == nullptr;
   return process.is_in_exec;
 }
 
-FramePointerChain ChainOf(const StackSample& sample) {
+FramePointerChain ChainOf(std::span<const RuntimeAddress> kernel,
+                          std::span<const RuntimeAddress> user) {
   // kernel.perf_event_max_stack, unless somebody changed it.
   constexpr size_t kMostEntries = 127;
-  return {.addresses = sample.user_callchain,
-          .is_whole = sample.kernel_callchain.size() + sample.user_callchain.size() < kMostEntries};
+  return {.addresses = user, .is_whole = kernel.size() + user.size() < kMostEntries};
+}
+
+// The kernel's frames may differ: it may wait in several places of one system call.
+bool HaveEqualUserFrames(const Profile& profile, StackIndex a, StackIndex b) {
+  const auto user_frames = [&profile](StackIndex node) {
+    std::vector<LocationIndex> frames;
+    AppendLocations(profile, node, frames);
+    std::erase_if(frames, [&](LocationIndex frame) {
+      const ModuleIndex module = profile.LocationAt(frame).module;
+      return module.valid() && profile.ModuleAt(module).kind == ModuleKind::kKernel;
+    });
+    return frames;
+  };
+  return a == b || user_frames(a) == user_frames(b);
 }
 
 }  // namespace
@@ -30,7 +44,9 @@ Pipeline::Pipeline(PipelineOptions options)
     : options_(std::move(options)),
       jit_(options_.is_live),
       unwinder_(options_.unwind, options_.table_cache.get()),
-      writer_(jit_) {
+      writer_(jit_),
+      waits_(writer_) {
+  audit_.waits_measured = options_.waits_measured;
   audit_.samples_all_modes = options_.samples_all_modes;
   audit_.table_cache_problem = options_.table_cache_problem;
 }
@@ -62,10 +78,6 @@ void Pipeline::On(Instant when, const SwitchOut& event) {
   }
 }
 
-void Pipeline::On(Instant /*when*/, const WaitStack& /*event*/) {}
-
-void Pipeline::On(Instant /*when*/, const WaitsEnded& /*event*/) {}
-
 void Pipeline::On(Instant when, const ThreadRunTime& event) {
   if (IsWanted(event.tid)) {
     cpu_time_.Apply(when, event);
@@ -73,13 +85,11 @@ void Pipeline::On(Instant when, const ThreadRunTime& event) {
 }
 
 void Pipeline::On(Instant when, StackSample& sample) {
-  if (!IsWanted(sample.tid)) {
+  if (!IsWanted(sample.tid) || !options_.cpu_rows) {
     return;
   }
   Process& process = processes_.Get(sample.pid);
-  frames_.clear();
-  AddKernelFrames(sample);
-  AddUserFrames(when, process, sample);
+  AddFrames(when, process, sample, sample.in_kernel, sample.stack_was_shortened);
   cpu_time_.Add(when, sample.pid, sample.tid, NameOfThread(sample.pid, sample.tid),
                 writer_.AddStack(frames_), sample.period);
   if (audit_.samples++ == 0) {
@@ -88,29 +98,79 @@ void Pipeline::On(Instant when, StackSample& sample) {
   MoveFinishedRows();
 }
 
-void Pipeline::AddKernelFrames(const StackSample& sample) {
+void Pipeline::On(Instant when, const WaitStack& event) {
+  if (!IsWanted(event.tid)) {
+    return;
+  }
+  AddFrames(when, processes_.Get(event.pid), event, /*in_kernel=*/true, false);
+  const StackIndex stack = writer_.AddStack(frames_);
+  if (event.same_as != kNoWaitStack) {
+    CheckWaitStack(event, stack);
+    return;
+  }
+  waits_.AddStack(event.id, stack);
+  ++audit_.wait_stacks;
+  if (options_.learner != nullptr) {
+    options_.learner->Learn(event, native_.return_addresses);
+  }
+}
+
+void Pipeline::CheckWaitStack(const WaitStack& event, StackIndex stack) {
+  const StackIndex taken_for = waits_.FindStack(event.same_as);
+  if (!taken_for.valid()) {
+    return;
+  }
+  ++audit_.wait_stacks_checked;
+  if (!HaveEqualUserFrames(writer_.profile(), taken_for, stack)) {
+    ++audit_.wait_stacks_wrong;
+  }
+}
+
+void Pipeline::On(Instant /*when*/, const WaitsEnded& event) {
+  if (!IsWanted(event.tid)) {
+    return;
+  }
+  audit_.waits += event.times.count;
+  waits_.Add(event);
+}
+
+template <class HasStack>
+void Pipeline::AddFrames(Instant when, Process& process, const HasStack& event, bool in_kernel,
+                         bool stack_was_shortened) {
+  frames_.clear();
+  native_.frames.clear();
+  native_.return_addresses.clear();
+  AddKernelFrames(event.kernel_callchain);
+  AddUserFrames(when, process,
+                {.pid = event.pid,
+                 .registers = event.registers,
+                 .copy = event.stack,
+                 .chain = ChainOf(event.kernel_callchain, event.user_callchain),
+                 .in_kernel = in_kernel,
+                 .was_shortened = stack_was_shortened});
+}
+
+void Pipeline::AddKernelFrames(std::span<const RuntimeAddress> callchain) {
   bool is_leaf = true;
-  for (const RuntimeAddress ip : sample.kernel_callchain) {
+  for (const RuntimeAddress ip : callchain) {
     const auto code = is_leaf ? RuntimeCodeAddress::At(ip) : RuntimeCodeAddress::ReturnTo(ip);
     frames_.push_back(writer_.AddKernelFrame(code.ForLookup()));
     is_leaf = false;
   }
 }
 
-void Pipeline::AddUserFrames(Instant when, Process& process, const StackSample& sample) {
-  if (!sample.registers && !sample.kernel_callchain.empty()) {
+void Pipeline::AddUserFrames(Instant when, Process& process, const UserStack& stack) {
+  if (!stack.registers && !frames_.empty()) {
     return;  // a thread without user memory any more: the kernel's frames are the whole stack
   }
-  native_.frames.clear();
   native_.end = StackEnd::kNoRegisters;
-  if (sample.registers && IsInExec(process, sample)) {
+  if (stack.registers && IsInExec(process, stack)) {
     native_.end = StackEnd::kMemoryGone;
-  } else if (sample.registers) {
-    const RuntimeAddress stack_start(sample.registers->sp().value_or(0));
-    unwinder_.Unwind(*sample.registers, process.space, StackCopy(stack_start, sample.stack),
-                     native_,
-                     {.jit = jit_.UnwindTableOf(sample.pid, when), .chain = ChainOf(sample)});
-    if (native_.end == StackEnd::kBadMemory && sample.in_kernel && sample.stack.empty()) {
+  } else if (stack.registers) {
+    const RuntimeAddress stack_start(stack.registers->sp().value_or(0));
+    unwinder_.Unwind(*stack.registers, process.space, StackCopy(stack_start, stack.copy), native_,
+                     {.jit = jit_.UnwindTableOf(stack.pid, when), .chain = stack.chain});
+    if (native_.end == StackEnd::kBadMemory && stack.in_kernel && stack.copy.empty()) {
       native_.end = StackEnd::kMemoryGone;
     }
   }
@@ -120,7 +180,7 @@ void Pipeline::AddUserFrames(Instant when, Process& process, const StackSample& 
   }
   if (native_.end != StackEnd::kRoot) {
     std::string reason(ReasonFor(native_.end));
-    if (native_.end == StackEnd::kCopyEnded && sample.stack_was_shortened) {
+    if (native_.end == StackEnd::kCopyEnded && stack.was_shortened) {
       reason = "stack copy shortened under load";
     }
     ++audit_.truncated[reason];
@@ -143,6 +203,10 @@ void Pipeline::On(Instant when, const ThreadStarted& event) {
   jit_.Apply(event);
   const StringIndex name = NameOfThread(event.pid, event.tid);
   cpu_time_.Apply(when, event, name);
+  waits_.NameThread(event.pid, event.tid, name);
+  if (event.parent_pid != kNoPid) {
+    waits_.StartThread(event.tid);
+  }
   if (event.tid == MainThreadOf(event.pid)) {
     writer_.NameProcess(event.pid, name);
   }
@@ -152,6 +216,7 @@ void Pipeline::On(Instant when, const ThreadExited& event) {
   processes_.Apply(event);
   jit_.Apply(event);
   cpu_time_.Apply(when, event);
+  waits_.EndThread(event.tid);
 }
 
 void Pipeline::On(Instant /*when*/, const ThreadNamed& event) {
@@ -159,6 +224,7 @@ void Pipeline::On(Instant /*when*/, const ThreadNamed& event) {
   jit_.Apply(event);
   const StringIndex name = NameOfThread(event.pid, event.tid);
   cpu_time_.Rename(event.tid, name);
+  waits_.NameThread(event.pid, event.tid, name);
   if (event.tid == MainThreadOf(event.pid)) {
     writer_.NameProcess(event.pid, name);
   }
@@ -193,7 +259,9 @@ void Pipeline::On(Instant /*when*/, const EventsLost& event) {
 
 void Pipeline::MoveFinishedRows() {
   for (const CpuTimeRow& row : cpu_time_.TakeRows()) {
-    writer_.AddCpuRow(row);
+    if (options_.cpu_rows) {
+      writer_.AddCpuRow(row);
+    }
   }
 }
 

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -14,6 +16,7 @@
 #include "sampler/profile_writer.h"
 #include "sampler/target/process_table.h"
 #include "sampler/unwind/stack_unwinder.h"
+#include "sampler/wait_book.h"
 
 namespace whyslow {
 
@@ -28,6 +31,20 @@ struct PipelineOptions {
   // false for recordings.
   bool is_live = true;
   bool samples_all_modes = false;  // see Audit
+  bool waits_measured = false;     // see Audit
+  bool cpu_rows = true;            // else waits only
+  // Borrowed; null: nobody has to know stacks of waits again.
+  WaitStackLearner* learner = nullptr;
+};
+
+// What is known of a thread's stack in user mode; borrowed.
+struct UserStack {
+  Pid pid = kNoPid;
+  const std::optional<UserRegisters>& registers;
+  std::span<const std::byte> copy;
+  FramePointerChain chain;
+  bool in_kernel = false;      // the thread was
+  bool was_shortened = false;  // the copy, by us
 };
 
 class Pipeline {
@@ -57,8 +74,13 @@ class Pipeline {
   void On(Instant when, const KernelCodeChanged& event);
   void On(Instant when, const EventsLost& event);
 
-  void AddUserFrames(Instant when, Process& process, const StackSample& sample);
-  void AddKernelFrames(const StackSample& sample);
+  // Each appends to frames_, leaf first.
+  template <class HasStack>
+  void AddFrames(Instant when, Process& process, const HasStack& event, bool in_kernel,
+                 bool stack_was_shortened);
+  void AddKernelFrames(std::span<const RuntimeAddress> callchain);
+  void AddUserFrames(Instant when, Process& process, const UserStack& stack);
+  void CheckWaitStack(const WaitStack& event, StackIndex stack);
   bool IsWanted(Tid tid) const;
   StringIndex NameOfThread(Pid pid, Tid tid);
   void MoveFinishedRows();
@@ -69,6 +91,7 @@ class Pipeline {
   StackUnwinder unwinder_;
   CpuTimeScaler cpu_time_;
   ProfileWriter writer_;
+  WaitBook waits_;
   Audit audit_;
   Instant first_stack_at_;
   // Storage that one sample leaves to the next.

@@ -118,21 +118,61 @@ void ProfileWriter::AddCpuRow(const CpuTimeRow& row) {
     }
     stack = not_sampled_;
   }
-  std::vector<Label> labels;
-  labels.push_back({.key = builder_.AddString("thread"), .text = row.thread_name});
-  if (const auto name = process_names_.find(row.pid); name != process_names_.end()) {
-    labels.push_back({.key = builder_.AddString("process"), .text = name->second});
-  } else if (row.pid == kNoPid) {
-    labels.push_back({.key = builder_.AddString("process"), .text = row.thread_name});
-  }
-  if (row.pid != kNoPid) {
-    labels.push_back(builder_.NumberLabel("pid", Number(row.pid)));
-  }
-  if (row.tid != kNoTid) {
-    labels.push_back(builder_.NumberLabel("tid", Number(row.tid)));
-  }
+  const std::vector<Label> labels = ThreadLabels(row.pid, row.tid, row.thread_name);
   const std::array<int64_t, 5> values{row.samples, row.time.count(), 0, 0, row.time.count()};
   builder_.AddSample(stack, builder_.AddLabels(labels), values);
+}
+
+std::vector<Label> ProfileWriter::ThreadLabels(Pid pid, Tid tid, StringIndex thread_name) {
+  std::vector<Label> labels;
+  labels.push_back({.key = builder_.AddString("thread"), .text = thread_name});
+  if (const auto name = process_names_.find(pid); name != process_names_.end()) {
+    labels.push_back({.key = builder_.AddString("process"), .text = name->second});
+  } else if (pid == kNoPid) {
+    labels.push_back({.key = builder_.AddString("process"), .text = thread_name});
+  }
+  if (pid != kNoPid) {
+    labels.push_back(builder_.NumberLabel("pid", Number(pid)));
+  }
+  if (tid != kNoTid) {
+    labels.push_back(builder_.NumberLabel("tid", Number(tid)));
+  }
+  return labels;
+}
+
+LocationIndex ProfileWriter::WaitLocation(WaitKind kind) {
+  if (!waits_.valid()) {
+    waits_ = builder_.AddModule(
+        {.kind = ModuleKind::kWait, .path = builder_.AddString("[wait]"), .has_functions = true});
+  }
+  const FunctionIndex function =
+      builder_.AddFunction({.name = builder_.AddString(FrameNameOf(kind))});
+  return builder_.AddNamedLocation(waits_, function, 0);
+}
+
+void ProfileWriter::AddWaitRow(const WaitRow& row) {
+  std::vector<Label> labels = ThreadLabels(row.pid, row.tid, row.thread_name);
+  const auto add = [&](std::string_view key, std::string_view text) {
+    if (!text.empty()) {
+      labels.push_back(builder_.TextLabel(key, text));
+    }
+  };
+  add("wait", NameOf(row.reason.kind));
+  add("peer", row.reason.peer);
+  add("protocol", row.reason.protocol);
+  add("file", row.reason.file);
+  add("syscall", row.reason.system_call);
+  if (row.waker != kNoTid) {
+    add("waker", builder_.profile().Text(row.waker_name));
+    labels.push_back(builder_.NumberLabel("waker_tid", Number(row.waker)));
+  }
+  const StackIndex stack = builder_.AddStackNode(row.callers, WaitLocation(row.reason.kind));
+  const LabelSetIndex label_set = builder_.AddLabels(labels);
+  const int64_t time = row.time.count();
+  builder_.AddSample(stack, label_set, std::array<int64_t, 5>{0, 0, row.count, time, time});
+  if (row.times != nullptr) {
+    builder_.AddWaitTimes(stack, label_set, *row.times);
+  }
 }
 
 void ProfileWriter::AddKernelCode(const KernelCodeChanged& code) {

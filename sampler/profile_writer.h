@@ -18,6 +18,7 @@
 #include "sampler/jit_processes.h"
 #include "sampler/target/address_space.h"
 #include "sampler/target/process_table.h"
+#include "sampler/wait/wait_reason.h"
 
 namespace whyslow {
 
@@ -29,6 +30,20 @@ struct ModuleNames {
   std::string jit_dump;  // generated code: the process's jitdump
   // The kernel: code that was there before us and went while we looked, in order of time.
   std::vector<KernelCodeChanged> kernel_code;
+};
+
+// Waits of one thread that are alike.
+struct WaitRow {
+  Pid pid = kNoPid;  // kNoPid: of several short-lived processes of this name
+  Tid tid = kNoTid;  // kNoTid: of several threads
+  StringIndex thread_name = kEmptyString;
+  WaitReason reason;
+  StackIndex callers;  // frames above the wait; not valid: none
+  Tid waker = kNoTid;
+  StringIndex waker_name = kEmptyString;
+  int64_t count = 0;
+  Nanoseconds time{};
+  const DurationHistogram* times = nullptr;  // null: not known
 };
 
 // Used by one thread, the worker.
@@ -47,6 +62,7 @@ class ProfileWriter {
   }
   void NameProcess(Pid pid, StringIndex name) { process_names_[pid] = name; }
   void AddCpuRow(const CpuTimeRow& row);
+  void AddWaitRow(const WaitRow& row);
   // Frames in code that comes are named at once: its place may be taken by other code soon.
   void AddKernelCode(const KernelCodeChanged& code);
   // Makes the module of a mapping known in order of arrival, so that the program itself comes
@@ -59,12 +75,15 @@ class ProfileWriter {
   std::vector<ModuleNames> TakeModuleNames();
 
  private:
+  std::vector<Label> ThreadLabels(Pid pid, Tid tid, StringIndex thread_name);
+  LocationIndex WaitLocation(WaitKind kind);
   ModuleIndex FileModule(const Mapping& mapping, RuntimeAddress address);
   ModuleIndex JitModule(Process& process);
 
   JitProcesses& jit_;
   ProfileBuilder builder_;
   ModuleIndex kernel_;
+  ModuleIndex waits_;
   struct KernelCode {
     uint64_t size = 0;
     FunctionIndex function;

@@ -10,7 +10,9 @@
 #include <utility>
 
 #include "base/status.h"
+#include "sampler/bpf/bpf_handles.h"
 #include "sampler/bpf/ended_thread.h"
+#include "sampler/bpf/wait_tracer.h"
 
 // The compiled sampler.bpf.c, put into this program by embedded_object.S.
 extern "C" const std::byte whyslow_bpf_object[];
@@ -19,26 +21,17 @@ extern "C" const std::byte whyslow_bpf_object_end[];
 namespace whyslow {
 namespace {
 
-struct CloseObject {
-  void operator()(bpf_object* object) const { bpf_object__close(object); }
-};
-struct DestroyLink {
-  void operator()(bpf_link* link) const { bpf_link__destroy(link); }
-};
-struct FreeRing {
-  void operator()(ring_buffer* ring) const { ring_buffer__free(ring); }
-};
-using ObjectPtr = std::unique_ptr<bpf_object, CloseObject>;
-using LinkPtr = std::unique_ptr<bpf_link, DestroyLink>;
-using RingPtr = std::unique_ptr<ring_buffer, FreeRing>;
-
-absl::StatusOr<ObjectPtr> LoadObject() {
+absl::StatusOr<ObjectPtr> LoadObject(const BpfSampler::Plan& plan, bool has_prev_state) {
   libbpf_set_print(nullptr);  // its reasons are many lines; ours is one, below
   const auto size = static_cast<size_t>(whyslow_bpf_object_end - whyslow_bpf_object);
   ObjectPtr object(bpf_object__open_mem(whyslow_bpf_object, size, nullptr));
   if (object == nullptr) {
     return ErrnoStatus(errno, "reading the BPF programs");
   }
+  RETURN_IF_ERROR(WaitTracer::Prepare(object.get(), plan.waits,
+                                      {.stack_bytes = plan.stack_bytes,
+                                       .follow_children = plan.follow_children,
+                                       .has_prev_state = has_prev_state}));
   if (const int error = bpf_object__load(object.get()); error != 0) {
     return ErrnoStatus(-error, "loading the BPF programs");
   }
@@ -57,9 +50,14 @@ absl::StatusOr<LinkPtr> AttachTracepoint(bpf_object* object, const char* program
 
 class LibbpfSampler final : public BpfSampler {
  public:
-  static absl::StatusOr<std::unique_ptr<BpfSampler>> Load(bool follow_children) {
+  static absl::StatusOr<std::unique_ptr<BpfSampler>> Load(const Plan& plan) {
     std::unique_ptr<LibbpfSampler> sampler(new LibbpfSampler);
-    ASSIGN_OR_RETURN(sampler->object_, LoadObject());
+    absl::StatusOr<ObjectPtr> loaded = LoadObject(plan, /*has_prev_state=*/true);
+    if (!loaded.ok() && plan.waits) {
+      loaded = LoadObject(plan, /*has_prev_state=*/false);
+    }
+    RETURN_IF_ERROR(loaded.status());
+    sampler->object_ = *std::move(loaded);
     bpf_object* const object = sampler->object_.get();
     sampler->targets_ = bpf_object__find_map_fd_by_name(object, "targets");
     sampler->sample_filter_ =
@@ -69,7 +67,10 @@ class LibbpfSampler final : public BpfSampler {
     if (sampler->ring_ == nullptr) {
       return ErrnoStatus(errno, "mapping the BPF programs' ring");
     }
-    if (follow_children) {
+    if (plan.waits) {
+      ASSIGN_OR_RETURN(sampler->waits_, WaitTracer::Open(object));
+    }
+    if (plan.follow_children) {
       ASSIGN_OR_RETURN(sampler->on_fork_,
                        AttachTracepoint(object, "on_fork", "sched_process_fork"));
     }
@@ -81,6 +82,9 @@ class LibbpfSampler final : public BpfSampler {
   absl::Status AddTarget(Pid pid) override {
     const auto key = static_cast<uint32_t>(Number(pid));
     const uint8_t yes = 1;
+    if (waits_ != nullptr) {
+      waits_->AddTarget(pid);
+    }
     if (bpf_map_update_elem(targets_, &key, &yes, BPF_ANY) != 0) {
       return ErrnoStatus(errno, "telling the BPF programs of a process");
     }
@@ -91,6 +95,8 @@ class LibbpfSampler final : public BpfSampler {
     const auto key = static_cast<uint32_t>(Number(pid));
     bpf_map_delete_elem(targets_, &key);
   }
+
+  WaitTracer* waits() override { return waits_.get(); }
 
   int sample_filter() const override { return sample_filter_; }
 
@@ -116,6 +122,7 @@ class LibbpfSampler final : public BpfSampler {
 
   // Destroyed in the reverse order: the links first.
   ObjectPtr object_;
+  std::unique_ptr<WaitTracer> waits_;  // null: not wanted
   RingPtr ring_;
   LinkPtr on_free_;
   LinkPtr on_exit_;
@@ -129,8 +136,8 @@ class LibbpfSampler final : public BpfSampler {
 
 bool BpfSampler::IsBuiltIn() { return true; }
 
-absl::StatusOr<std::unique_ptr<BpfSampler>> BpfSampler::Load(bool follow_children) {
-  return LibbpfSampler::Load(follow_children);
+absl::StatusOr<std::unique_ptr<BpfSampler>> BpfSampler::Load(const Plan& plan) {
+  return LibbpfSampler::Load(plan);
 }
 
 }  // namespace whyslow

@@ -12,6 +12,8 @@
 
 namespace whyslow {
 
+class WaitTracer;
+
 // The account of a thread that is gone.
 struct EndedThread {
   Pid pid = kNoPid;
@@ -24,15 +26,24 @@ struct EndedThread {
 // Process numbers are those of the machine's first PID namespace. Used by one thread.
 class BpfSampler {
  public:
+  struct Plan {
+    bool follow_children = true;
+    bool waits = false;                // time every switch of the targets' threads
+    uint32_t stack_bytes = 32 * 1024;  // of a copy, of stacks that wait
+  };
+
   static bool IsBuiltIn();
   // An error says why there is no BPF here: not built in, not permitted, too old a kernel.
-  static absl::StatusOr<std::unique_ptr<BpfSampler>> Load(bool follow_children);
+  static absl::StatusOr<std::unique_ptr<BpfSampler>> Load(const Plan& plan);
 
   virtual ~BpfSampler() = default;
 
   // Children of a target become targets in the kernel at once, where children are followed.
   virtual absl::Status AddTarget(Pid pid) = 0;
   virtual void RemoveTarget(Pid pid) = 0;
+
+  // Null: not wanted.
+  virtual WaitTracer* waits() = 0;
 
   // The program for PERF_EVENT_IOC_SET_BPF: samples of other processes are dropped.
   virtual int sample_filter() const = 0;

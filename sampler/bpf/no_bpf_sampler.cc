@@ -6,7 +6,7 @@ namespace whyslow {
 
 bool BpfSampler::IsBuiltIn() { return false; }
 
-absl::StatusOr<std::unique_ptr<BpfSampler>> BpfSampler::Load(bool /*follow_children*/) {
+absl::StatusOr<std::unique_ptr<BpfSampler>> BpfSampler::Load(const Plan& /*plan*/) {
   return MakeStatus(absl::StatusCode::kUnimplemented, "this whyslow was built without BPF");
 }
 

@@ -3,7 +3,8 @@
 // What runs in the kernel for us: drops samples of processes that are not profiled, takes in the
 // children of those that are, and tells the exact run time of each thread that has ended.
 //
-// No program here runs at context switches: with a million of them a second each nanosecond counts.
+// Where waits are wanted, every switch of a target's thread is timed (waits.bpf.h). Else no program
+// here runs at context switches: with a million of them a second each nanosecond counts.
 // Kernel structures are declared with the few fields that are read; their offsets come from the
 // running kernel's BTF when the program is loaded (CO-RE).
 
@@ -15,16 +16,7 @@
 // clang-format on
 
 #include "sampler/bpf/ended_thread.h"
-
-struct sched_entity {
-  __u64 sum_exec_runtime;
-} __attribute__((preserve_access_index));
-
-struct task_struct {
-  int pid;
-  int tgid;
-  struct sched_entity se;
-} __attribute__((preserve_access_index));
+#include "sampler/bpf/kernel_types.bpf.h"
 
 // Process number -> anything. Written by user space and by `on_fork`.
 struct {
@@ -47,6 +39,20 @@ int filter_sample(void* context) {
   return bpf_map_lookup_elem(&targets, &process) != 0;
 }
 
+#include "sampler/bpf/waits.bpf.h"
+
+// Threads begin: for the waits of processes whose children are not followed.
+SEC("tp_btf/sched_process_fork")
+int on_thread(unsigned long long* context) {
+  struct task_struct* parent = (struct task_struct*)context[0];
+  struct task_struct* child = (struct task_struct*)context[1];
+  __u32 process = (__u32)child->tgid;
+  if (is_target(process) || (constants.follows_children && is_target((__u32)parent->tgid))) {
+    begin_thread(child);
+  }
+  return 0;
+}
+
 SEC("raw_tp/sched_process_fork")
 int on_fork(struct bpf_raw_tracepoint_args* context) {
   struct task_struct* parent = (struct task_struct*)context->args[0];
@@ -58,6 +64,8 @@ int on_fork(struct bpf_raw_tracepoint_args* context) {
   }
   __u8 yes = 1;
   bpf_map_update_elem(&targets, &child_process, &yes, BPF_ANY);
+  __u32 bit = wait_filter_bit(child_process);
+  __sync_fetch_and_or(&shared.filter[bit / 64 & (WAIT_FILTER_WORDS - 1)], 1ULL << (bit % 64));
   return 0;
 }
 

@@ -11,6 +11,7 @@
 
 #include "base/file_io.h"
 #include "base/status.h"
+#include "sampler/bpf/wait_tracer.h"
 #include "sampler/perf/check_target.h"
 #include "sampler/perf/event_config.h"
 #include "sampler/perf/proc_scan.h"
@@ -52,7 +53,9 @@ absl::StatusOr<std::unique_ptr<BpfSampler>> LoadBpf(const SamplerOptions& option
   if (options.attachment == Attachment::kPerTask) {
     return MakeStatus(absl::StatusCode::kUnavailable, "events per task need no filter");
   }
-  return BpfSampler::Load(options.follow_children);
+  return BpfSampler::Load({.follow_children = options.follow_children,
+                           .waits = options.mode != CaptureMode::kCpu,
+                           .stack_bytes = options.stack_bytes});
 }
 
 // Gives up BPF where only events per task are permitted.
@@ -138,7 +141,28 @@ absl::Status PerfEventSource::Attach(const std::vector<Pid>& targets) {
     RETURN_IF_ERROR(events.SetSampleFilter(bpf_->sample_filter()));
   }
   DescribeFacts();
-  return events.Start();
+  return Start(scan);
+}
+
+absl::Status PerfEventSource::Start(const AttachScan& scan) {
+  started_at_ = MonotonicClock::now();
+  if (facts_.waits) {
+    ASSIGN_OR_RETURN(started_at_, bpf_->waits()->Start());
+  }
+  AddBaselines(scan);
+  if (options_.mode != CaptureMode::kOffCpu) {
+    RETURN_IF_ERROR(reader_.events().Start());
+  }
+  if (facts_.waits) {
+    waits_.clear();
+    bpf_->waits()->TakeSleepers(waits_);
+    AddWaits();
+  }
+  return absl::OkStatus();
+}
+
+WaitStackLearner* PerfEventSource::wait_stack_learner() const {
+  return facts_.waits ? bpf_->waits() : nullptr;
 }
 
 void PerfEventSource::DescribeFacts() {
@@ -147,6 +171,7 @@ void PerfEventSource::DescribeFacts() {
   facts_.per_cpu = !events.is_per_task();
   facts_.kernel_mode = events.has_kernel_mode();
   facts_.bpf = bpf_ != nullptr;
+  facts_.waits = bpf_ != nullptr && bpf_->waits() != nullptr;
   if (events.rings_were_shortened()) {
     facts_.warnings.push_back(
         "the limit on locked memory leaves short rings, which may lose samples at high "
@@ -189,6 +214,9 @@ void PerfEventSource::DescribeFound(const AttachScan& scan) {
   for (Event& event : scan.Describe(attached_at_)) {
     reader_.Add(std::move(event));
   }
+}
+
+void PerfEventSource::AddBaselines(const AttachScan& scan) {
   std::vector<Event> baselines;
   for (const auto& [pid, threads] : scan.processes()) {
     for (const AttachScan::Thread& thread : threads) {
@@ -225,9 +253,9 @@ absl::Status PerfEventSource::UpdateFilter() {
   return absl::OkStatus();
 }
 
-void PerfEventSource::AskRunTimes() {
+void PerfEventSource::AskRunTimes(ThreadTimes::Round round) {
   std::vector<Event> events;
-  times_.Poll(targets_, events);
+  times_.Poll(targets_, round, events);
   for (Event& event : events) {
     reader_.Add(std::move(event));
   }
@@ -246,6 +274,20 @@ void PerfEventSource::TakeEndedThreads() {
     reader_.Add(
         {.when = ended.when,
          .what = ThreadRunTime{.pid = ended.pid, .tid = ended.tid, .total = ended.run_time}});
+  }
+}
+
+void PerfEventSource::AddWaits() {
+  for (Event& event : waits_) {
+    reader_.Add(std::move(event));
+  }
+}
+
+void PerfEventSource::TakeWaits() {
+  if (facts_.waits) {
+    waits_.clear();
+    bpf_->waits()->Take(waits_);
+    AddWaits();
   }
 }
 
@@ -284,17 +326,26 @@ void PerfEventSource::ReadOn() {
     return;
   }
   const Instant began = MonotonicClock::now();
+  TakeWaits();
   reader_.ReadRound();
   UpdateFilter().IgnoreError();
   TakeEndedThreads();
   next_round_ = began + kRoundInterval;
   if (times_.IsDue(began)) {
-    AskRunTimes();
+    AskRunTimes(ThreadTimes::Round::kUsual);
   }
 }
 
 void PerfEventSource::Finish() {
   reader_.events().Stop();
+  ended_at_ = MonotonicClock::now();
+  if (facts_.waits) {
+    waits_.clear();
+    bpf_->waits()->Finish(ended_at_, waits_);
+    AddWaits();
+  }
+  // At once: a busy thread goes on using time.
+  AskRunTimes(ThreadTimes::Round::kLast);
   reader_.ReadRound();
   TakeEndedThreads();
   reader_.EndAll();
@@ -347,7 +398,7 @@ bool PerfEventSource::Read(std::vector<Event>& out) {
   }
   if (stage_ == Stage::kDraining) {
     // Every thread is known now, also those that began a moment ago.
-    AskRunTimes();
+    AskRunTimes(ThreadTimes::Round::kLast);
     AwaitEndedThreads();
     stage_ = Stage::kClosing;
   } else if (stage_ == Stage::kClosing) {

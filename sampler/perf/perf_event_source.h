@@ -40,6 +40,7 @@ class PerfEventSource final : public EventSource {
     bool per_cpu = false;
     bool kernel_mode = false;  // samples in kernel mode are taken
     bool bpf = false;
+    bool waits = false;      // are measured
     std::string why_no_bpf;  // the same results then, at a higher cost in busy targets
     // Everything that is not as asked, a sentence each.
     std::vector<std::string> warnings;
@@ -58,7 +59,13 @@ class PerfEventSource final : public EventSource {
   void Stop() override;
 
   const Facts& facts() const { return facts_; }
+  // When what was there was looked at, which takes a while.
   Instant attached_at() const { return attached_at_; }
+  // From when on everything counts.
+  Instant started_at() const { return started_at_; }
+  Instant ended_at() const override { return ended_at_; }
+  // Null: nobody. As long-lived as this object.
+  WaitStackLearner* wait_stack_learner() const;
   // Processes profiled now. For the reading thread.
   size_t process_count() const { return targets_.processes().size(); }
 
@@ -73,7 +80,12 @@ class PerfEventSource final : public EventSource {
   void DescribeFacts();
   // Tells the BPF programs of processes that came and of those that are gone.
   absl::Status UpdateFilter();
-  void AskRunTimes();
+  // Waits are timed and run times are counted from here on.
+  absl::Status Start(const AttachScan& scan);
+  void AddBaselines(const AttachScan& scan);
+  void TakeWaits();
+  void AddWaits();
+  void AskRunTimes(ThreadTimes::Round round);
   void TakeEndedThreads();
   // The kernel lets go of a thread some time after its end, a zombie's even later.
   void AwaitEndedThreads();
@@ -91,6 +103,8 @@ class PerfEventSource final : public EventSource {
   TargetSet targets_;
   ThreadTimes times_;
   Instant attached_at_;
+  Instant started_at_;
+  Instant ended_at_;
   Instant next_round_;
   enum class Stage : uint8_t {
     kRunning,
@@ -105,6 +119,7 @@ class PerfEventSource final : public EventSource {
   // Processes that have ended and when: forgotten a little later, when all has come.
   std::deque<std::pair<Instant, Pid>> gone_;
   std::vector<EndedThread> ended_;  // a member to keep its memory
+  std::vector<Event> waits_;        // likewise
   std::vector<Event> ordered_;      // a member to keep its memory
 };
 

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "sampler/capture_mode.h"
+
 namespace whyslow {
 
 enum class SampleClock : uint8_t {
@@ -19,6 +21,7 @@ enum class Attachment : uint8_t {
 enum class BpfUse : uint8_t { kAuto, kYes, kNo };
 
 struct SamplerOptions {
+  CaptureMode mode = CaptureMode::kCpu;
   uint32_t frequency_hz = 99;  // samples per second of CPU time, 1 .. 10000
   SampleClock clock = SampleClock::kCpuClock;
   bool kernel_frames = true;

@@ -52,8 +52,9 @@ bool TargetSet::Apply(const Event& event) {
           return Name(what);
         } else if constexpr (std::is_same_v<What, EventsLost> ||
                              std::is_same_v<What, KernelCodeChanged> ||
-                             std::is_same_v<What, ThreadRunTime>) {
-          // Run times are made by us, for targets only, and perhaps after the process's end.
+                             std::is_same_v<What, ThreadRunTime> ||
+                             std::is_same_v<What, WaitStack> || std::is_same_v<What, WaitsEnded>) {
+          // Run times and waits are of targets only, and come perhaps after the process's end.
           return true;
         } else {
           return Contains(what.pid);

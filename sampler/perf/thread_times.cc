@@ -39,14 +39,18 @@ void ThreadTimes::PollThread(Pid pid, Tid tid, bool process_has_ended, std::vect
   }
 }
 
-void ThreadTimes::Poll(const TargetSet& targets, std::vector<Event>& out) {
+void ThreadTimes::Poll(const TargetSet& targets, Round round, std::vector<Event>& out) {
   size_t count = 0;
   for (const auto& [pid, threads] : targets.processes()) {
     const auto stat = ReadProcStat(pid);
     // A main thread may end before the others; then it stays a zombie until they have.
     const bool ended = !stat || (stat->has_ended() && threads.size() <= 1);
     for (const Tid tid : threads) {
+      if (accounts_[tid].is_closed) {
+        continue;
+      }
       PollThread(pid, tid, ended, out);
+      accounts_[tid].is_closed = round == Round::kLast;
     }
     count += threads.size();
   }

@@ -3,6 +3,7 @@
 
 #include <absl/container/flat_hash_map.h>
 
+#include <cstdint>
 #include <optional>
 #include <vector>
 
@@ -22,10 +23,13 @@ class ThreadTimes {
   // Zero for a thread that began while we watched.
   Nanoseconds BaselineOf(Tid tid) const;
 
+  // In the last round each thread is asked once, however often the round is made.
+  enum class Round : uint8_t { kUsual, kLast };
+
   bool IsDue(Instant now) const { return now >= next_; }
   // Appends a ThreadRunTime for each thread whose account has changed, and a ThreadExited for
   // threads that are gone although no exit was reported (the report was lost, or came before us).
-  void Poll(const TargetSet& targets, std::vector<Event>& out);
+  void Poll(const TargetSet& targets, Round round, std::vector<Event>& out);
   void Forget(Tid tid);
 
  private:
@@ -33,6 +37,7 @@ class ThreadTimes {
     std::optional<Nanoseconds> baseline;
     Nanoseconds total{};
     int times_missing = 0;
+    bool is_closed = false;
   };
   void PollThread(Pid pid, Tid tid, bool process_has_ended, std::vector<Event>& out);
 

@@ -18,6 +18,8 @@ namespace whyslow {
 struct NativeStack {
   std::vector<RuntimeCodeAddress> frames;  // leaf first
   StackEnd end = StackEnd::kNoRegisters;
+  // Where on the stack the callers' addresses were found, leaf first; of those that were.
+  std::vector<StackWord> return_addresses;
 };
 
 // The kernel's own walk along the frame pointers at the moment of the sample.

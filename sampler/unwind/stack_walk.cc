@@ -46,6 +46,7 @@ void StackWalk::Run(const UserRegisters& start) {
 
 std::optional<StackWalk::Follow> StackWalk::Attempt(const UserRegisters& start, Follow follow) {
   out_.frames.clear();
+  out_.return_addresses.clear();
   rules_.Trim();
   if (!start.pc() || !start.sp()) {
     End(StackEnd::kNoRegisters);
@@ -69,6 +70,7 @@ std::optional<StackWalk::Follow> StackWalk::Attempt(const UserRegisters& start, 
       return std::nullopt;
     }
     const bool is_signal_frame = code_->is_signal_frame;
+    found_at_.reset();
     const std::optional<Caller> caller = code_->is_go ? StepInGo(*code_) : Step(*code_);
     if (wants_all_ && follow_ == Follow::kThree) {
       return Follow::kAll;
@@ -233,12 +235,13 @@ uint64_t StackWalk::CfaFromStackPointer(const UnwindRule& rule) const {
 
 std::optional<StackWalk::Caller> StackWalk::StepQuickly(const CodeRule& code, uint64_t cfa) {
   const UnwindRule& rule = code.rule;
-  const std::optional<uint64_t> pc =
-      words_.Word(cfa + static_cast<uint64_t>(int64_t{rule.return_address.offset}));
+  const uint64_t at = cfa + static_cast<uint64_t>(int64_t{rule.return_address.offset});
+  const std::optional<uint64_t> pc = words_.Word(at);
   if (!pc) {
     Fail(WhyUnreadable());
     return std::nullopt;
   }
+  found_at_ = {RuntimeAddress(at), *pc};
   if (rule.frame_pointer.how == Recovery::kAtCfa ||
       rule.frame_pointer.how == Recovery::kAtRegister) {
     uint64_t base = cfa;
@@ -353,6 +356,9 @@ std::optional<uint64_t> StackWalk::Recover(const CodeRule& code, const RegisterR
   const std::optional<uint64_t> value = words_.Word(*address);
   if (!value && IsPopped(*address) && rule.number != numbers_.return_address) {
     return registers_.Get(rule.number);
+  }
+  if (value && rule.number == numbers_.return_address) {
+    found_at_ = {RuntimeAddress(*address), *value};
   }
   return value ? value : Fail(WhyUnreadable());
 }
@@ -478,6 +484,9 @@ bool StackWalk::Enter(const Caller& caller, bool is_signal_frame) {
   is_exact_ = is_signal_frame;
   left_stack_ = left_stack_ || is_signal_frame;
   const bool is_return = !is_exact_ && !code_->is_signal_frame && !code_->is_function_start;
+  if (found_at_ && found_at_->value == caller.pc) {
+    out_.return_addresses.push_back(*found_at_);
+  }
   out_.frames.push_back(is_return ? RuntimeCodeAddress::ReturnTo(RuntimeAddress(pc))
                                   : RuntimeCodeAddress::At(RuntimeAddress(pc)));
   return true;

@@ -99,6 +99,7 @@ class StackWalk {
   bool guessed_by_record_ = false;  // by the step that has just been made
   bool left_stack_ = false;         // by a signal frame: the rest may be on another stack
   StackEnd failed_ = StackEnd::kRoot;
+  std::optional<StackWord> found_at_;  // the caller's address
   bool wants_all_ = false;
 };
 

@@ -65,7 +65,7 @@ TEST(Options, AttachHasTheDocumentedDefaults) {
   EXPECT_EQ(options.capture.sampler.clock, SampleClock::kCpuClock);
   EXPECT_EQ(options.capture.unwind, UnwindMode::kAuto);
   EXPECT_EQ(options.duration, std::nullopt);
-  EXPECT_FALSE(options.mode_was_given);
+  EXPECT_EQ(options.capture.sampler.mode, CaptureMode::kWall);
   EXPECT_THAT(options.output.paths, IsEmpty());
   EXPECT_THAT(options.output.shape.roots, ElementsAre(RootFrame::kThread));
   EXPECT_FALSE(options.output.shape.lines);
@@ -101,7 +101,7 @@ TEST(Options, EveryCaptureOptionArrives) {
   EXPECT_THAT(options.capture.threads, ElementsAre(Tid{7}, Tid{8}));
   EXPECT_EQ(options.duration, std::chrono::seconds(90));
   EXPECT_EQ(options.capture.sampler.frequency_hz, 499u);
-  EXPECT_TRUE(options.mode_was_given);
+  EXPECT_EQ(options.capture.sampler.mode, CaptureMode::kCpu);
   EXPECT_FALSE(options.capture.sampler.follow_children);
   EXPECT_FALSE(options.capture.sampler.kernel_frames);
   EXPECT_EQ(options.capture.unwind, UnwindMode::kDwarf);
@@ -188,9 +188,11 @@ TEST(Options, AnOptionGivenTwiceIsWrong) {
               HasSubstr("more than once"));
 }
 
-TEST(Options, WaitsAreNotInThisVersionAndSaySo) {
-  EXPECT_THAT(AttachProblem({"--mode", "wall"}), HasSubstr("not in this version"));
-  EXPECT_THAT(AttachProblem({"--mode", "offcpu"}), HasSubstr("not in this version"));
+TEST(Options, TheModeIsWallUnlessAskedOtherwise) {
+  EXPECT_EQ(Attach({}).capture.sampler.mode, CaptureMode::kWall);
+  EXPECT_EQ(Attach({"--mode", "wall"}).capture.sampler.mode, CaptureMode::kWall);
+  EXPECT_EQ(Attach({"--mode", "cpu"}).capture.sampler.mode, CaptureMode::kCpu);
+  EXPECT_EQ(Attach({"--mode", "offcpu"}).capture.sampler.mode, CaptureMode::kOffCpu);
   EXPECT_THAT(AttachProblem({"--mode", "fast"}), HasSubstr("one of cpu"));
 }
 

@@ -1,0 +1,419 @@
+#include "sampler/bpf/wait_tracer.h"
+
+#include <absl/container/flat_hash_map.h>
+#include <absl/strings/str_format.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <mutex>
+#include <string_view>
+#include <utility>
+
+#include "base/status.h"
+#include "base/unique_fd.h"
+#include "sampler/bpf/bpf_handles.h"
+#include "sampler/bpf/wait_objects.h"
+#include "sampler/bpf/wait_records.h"
+#include "sampler/target/target_memory.h"
+#include "sampler/wait/system_calls.h"
+
+namespace whyslow {
+namespace {
+
+static_assert(WAIT_BUCKETS == kDurationBuckets);
+
+// Each is read, unwound and taught: about 30 µs of our time, 5 of the target's.
+constexpr int64_t kCopiesPerRound = 300;
+constexpr int64_t kCopiesAtFirst = 1500;
+constexpr Nanoseconds kBeginning = std::chrono::seconds(2);  // everything is new
+// How often the sums are taken: they have room for some thousand different waits.
+constexpr Nanoseconds kSumsInterval = std::chrono::milliseconds(250);
+
+uint64_t LoadOf(__u64& value) { return std::atomic_ref(value).load(); }
+
+uint8_t RuleFor(const SystemCall& call) {
+  switch (call.waits_on) {
+    case SystemCall::WaitsOn::kDescriptor:
+      return WAIT_FD_FIRST;
+    case SystemCall::WaitsOn::kPolled:
+      return WAIT_FD_POLL;
+    case SystemCall::WaitsOn::kSelected:
+      return WAIT_FD_SELECT;
+    case SystemCall::WaitsOn::kLock:
+      return WAIT_FD_LOCK;
+    case SystemCall::WaitsOn::kOther:
+      break;
+  }
+  return WAIT_FD_NONE;
+}
+
+UserRegisters RegistersOf(const __u64 (&saved)[WAIT_REGISTERS]) {
+  UserRegisters registers;
+#if defined(__x86_64__)
+  // DWARF's numbers in the order of pt_regs (asm/ptrace.h): r15 first; 0xff: not one of DWARF's.
+  constexpr std::array<uint8_t, 20> kOrder = {15, 14, 13, 12, 6, 3,    11, 10,   9,    8,
+                                              0,  2,  1,  4,  5, 0xff, 16, 0xff, 0xff, 7};
+  for (size_t i = 0; i < kOrder.size(); ++i) {
+    if (kOrder[i] != 0xff) {
+      registers.Set(kOrder[i], saved[i]);
+    }
+  }
+#else
+  // x0 to x30, sp, pc.
+  for (uint8_t i = 0; i < 33; ++i) {
+    registers.Set(i, saved[i]);
+  }
+#endif
+  return registers;
+}
+
+// The first six arguments; what held one may have become the result.
+std::array<uint64_t, 6> ArgumentsOf(const __u64 (&saved)[WAIT_REGISTERS]) {
+#if defined(__x86_64__)
+  return {saved[14], saved[13], saved[12], saved[7], saved[9], saved[8]};
+#else
+  constexpr size_t kOriginalX0 = 34;
+  return {saved[kOriginalX0], saved[1], saved[2], saved[3], saved[4], saved[5]};
+#endif
+}
+
+WaitStack StackOfRecord(const wait_stack_record& record, std::span<const std::byte> bytes) {
+  WaitStack stack;
+  stack.pid = Pid{static_cast<int32_t>(record.head.process)};
+  stack.tid = Tid{static_cast<int32_t>(record.thread)};
+  stack.id = WaitStackId{record.stack};
+  stack.same_as = WaitStackId{record.same_as};
+  stack.system_call = record.system_call;
+  stack.arguments = ArgumentsOf(record.registers);
+  stack.registers = RegistersOf(record.registers);
+  for (size_t i = 0; i < std::min<size_t>(record.kernel_frames, WAIT_KERNEL_FRAMES); ++i) {
+    stack.kernel_callchain.emplace_back(record.kernel_stack[i]);
+  }
+  stack.stack.assign(bytes.begin(), bytes.end());
+  return stack;
+}
+
+WaitsEnded WaitsOf(const wait_key& key, const WaitObjects& objects) {
+  WaitsEnded waits;
+  waits.pid = Pid{static_cast<int32_t>(key.process)};
+  waits.tid = Tid{static_cast<int32_t>(key.thread)};
+  waits.stack = WaitStackId{key.stack};
+  waits.why = key.why <= WAIT_FROZEN ? static_cast<OffCpu>(key.why) : OffCpu::kBlocked;
+  waits.uninterruptible = (key.flags & WAIT_UNINTERRUPTIBLE) != 0;
+  waits.for_device = (key.flags & WAIT_FOR_DEVICE) != 0;
+  waits.system_call = key.system_call;
+  waits.object = key.object == 0 ? nullptr : objects.Find(key.object);
+  waits.waker = key.waker == 0 ? kNoTid : Tid{static_cast<int32_t>(key.waker)};
+  return waits;
+}
+
+// The same order as enum wait_why.
+static_assert(static_cast<int>(OffCpu::kFrozen) == WAIT_FROZEN &&
+              static_cast<int>(OffCpu::kThrottled) == WAIT_THROTTLED);
+
+class LibbpfTracer final : public WaitTracer {
+ public:
+  static absl::StatusOr<std::unique_ptr<WaitTracer>> Open(bpf_object* object) {
+    std::unique_ptr<LibbpfTracer> tracer(new LibbpfTracer(object));
+    RETURN_IF_ERROR(tracer->Map());
+    return tracer;
+  }
+  ~LibbpfTracer() override { munmap(shared_, sizeof(wait_shared)); }
+
+  absl::StatusOr<Instant> Start() override;
+  void TakeSleepers(std::vector<Event>& out) override;
+  void Take(std::vector<Event>& out) override;
+  void Finish(Instant when, std::vector<Event>& out) override;
+  void AddTarget(Pid pid) override;
+  void Learn(const WaitStack& stack, std::span<const StackWord> return_addresses) override;
+
+ private:
+  explicit LibbpfTracer(bpf_object* object) : object_(object) {}
+
+  absl::Status Map();
+  int MapFd(const char* name) const { return bpf_object__find_map_fd_by_name(object_, name); }
+  static int OnRecord(void* self, void* data, size_t size);
+  void ReadSleeper(const wait_stack_record& record, std::vector<Event>& out);
+  bool StillSleeps(const wait_stack_record& record) const;
+  void TakeSums(int sums, Instant when, std::vector<Event>& out);
+  void AddInProgress(Instant when, std::vector<Event>& out);
+  void TellLosses(Instant when, std::vector<Event>& out);
+
+  bpf_object* object_;
+  wait_shared* shared_ = nullptr;
+  RingPtr ring_;
+  std::vector<LinkPtr> links_;
+  WaitObjects objects_;
+  std::vector<Event>* taking_ = nullptr;
+  Instant started_at_;
+  Instant sums_taken_at_;
+  uint64_t told_lost_ = 0;
+  uint64_t told_unsent_ = 0;
+  std::vector<wait_key> keys_;
+  std::vector<wait_sum> values_;
+};
+
+absl::Status LibbpfTracer::Map() {
+  const int data = bpf_map__fd(bpf_object__find_map_by_name(object_, ".bss"));
+  void* memory = mmap(nullptr, sizeof(wait_shared), PROT_READ | PROT_WRITE, MAP_SHARED, data, 0);
+  if (memory == MAP_FAILED) {
+    return ErrnoStatus(errno, "mapping the BPF programs' data");
+  }
+  shared_ = static_cast<wait_shared*>(memory);
+  shared_->copies_left = kCopiesAtFirst;
+  ring_.reset(ring_buffer__new(MapFd("wait_records"), &OnRecord, this, nullptr));
+  if (ring_ == nullptr) {
+    return ErrnoStatus(errno, "mapping the BPF programs' ring of waits");
+  }
+  return absl::OkStatus();
+}
+
+void LibbpfTracer::AddTarget(Pid pid) {
+  const uint32_t bit = wait_filter_bit(static_cast<uint32_t>(Number(pid)));
+  std::atomic_ref(shared_->filter[bit / 64]).fetch_or(__u64{1} << (bit % 64));
+}
+
+absl::StatusOr<Instant> LibbpfTracer::Start() {
+  const Instant now = MonotonicClock::now();
+  shared_->attached_at = static_cast<uint64_t>(now.time_since_epoch().count());
+  started_at_ = now;
+  sums_taken_at_ = now;
+  for (const char* const name : {"on_thread", "on_switch", "on_waking"}) {
+    LinkPtr link(bpf_program__attach(bpf_object__find_program_by_name(object_, name)));
+    if (link == nullptr) {
+      return ErrnoStatus(errno, absl::StrFormat("attaching the BPF program %s", name));
+    }
+    links_.push_back(std::move(link));
+  }
+  return now;
+}
+
+void LibbpfTracer::TakeSleepers(std::vector<Event>& out) {
+  const LinkPtr link(
+      bpf_program__attach_iter(bpf_object__find_program_by_name(object_, "on_iteration"), nullptr));
+  const UniqueFd file(link == nullptr ? -1 : bpf_iter_create(bpf_link__fd(link.get())));
+  std::vector<std::byte> bytes;
+  std::array<std::byte, 64 * 1024> piece;
+  for (ssize_t got = 1; file && got > 0;) {
+    got = read(file.get(), piece.data(), piece.size());
+    if (got < 0 && errno == EAGAIN) {
+      got = 1;
+      continue;
+    }
+    bytes.insert(bytes.end(), piece.begin(), piece.begin() + std::max<ssize_t>(got, 0));
+  }
+  for (size_t at = 0; at + sizeof(wait_stack_record) <= bytes.size();
+       at += sizeof(wait_stack_record)) {
+    wait_stack_record record;
+    std::memcpy(&record, bytes.data() + at, sizeof(record));
+    ReadSleeper(record, out);
+  }
+}
+
+bool LibbpfTracer::StillSleeps(const wait_stack_record& record) const {
+  wait_thread now{};
+  return bpf_map_lookup_elem(MapFd("threads"), &record.thread, &now) == 0 && now.off_since != 0 &&
+         now.key.stack == record.stack;
+}
+
+void LibbpfTracer::ReadSleeper(const wait_stack_record& record, std::vector<Event>& out) {
+  WaitStack stack = StackOfRecord(record, {});
+  const LiveMemory memory(stack.pid);
+  std::vector<std::byte> bytes(WAIT_STACK_MOST);
+  bytes.resize(memory.Read(RuntimeAddress(stack.registers->sp().value_or(0)), bytes));
+  if (StillSleeps(record)) {
+    stack.stack = std::move(bytes);
+  } else {
+    stack.registers.reset();  // it went on meanwhile: what was read is of several moments
+  }
+  out.push_back({.when = InstantFromNanos(record.when), .what = std::move(stack)});
+}
+
+int LibbpfTracer::OnRecord(void* self, void* data, size_t size) {
+  auto& tracer = *static_cast<LibbpfTracer*>(self);
+  const auto* head = static_cast<const wait_record_head*>(data);
+  if (size >= sizeof(wait_object_record) && head->type == WAIT_OBJECT_RECORD) {
+    tracer.objects_.Add(*static_cast<const wait_object_record*>(data));
+  } else if (size >= sizeof(wait_stack_record) && head->type == WAIT_STACK_RECORD) {
+    const auto& record = *static_cast<const wait_stack_record*>(data);
+    const auto* bytes = static_cast<const std::byte*>(data) + sizeof(record);
+    const size_t count = std::min<size_t>(record.stack_bytes, size - sizeof(record));
+    tracer.taking_->push_back(
+        {.when = InstantFromNanos(record.when), .what = StackOfRecord(record, {bytes, count})});
+  }
+  return 0;
+}
+
+void LibbpfTracer::TakeSums(int sums, Instant when, std::vector<Event>& out) {
+  constexpr uint32_t kBatch = 512;
+  keys_.resize(kBatch);
+  values_.resize(kBatch);
+  uint32_t place = 0;
+  bool is_first = true;
+  for (bool more = true; more;) {
+    uint32_t count = kBatch;
+    const int error = bpf_map_lookup_and_delete_batch(
+        sums, is_first ? nullptr : &place, &place, keys_.data(), values_.data(), &count, nullptr);
+    is_first = false;
+    more = error == 0;
+    if (error != 0 && errno != ENOENT) {
+      break;
+    }
+    for (uint32_t i = 0; i < count; ++i) {
+      WaitsEnded waits = WaitsOf(keys_[i], objects_);
+      const wait_sum& sum = values_[i];
+      waits.times.count = sum.count;
+      waits.times.total = sum.blocked;
+      waits.times.max = sum.longest;
+      std::copy_n(sum.buckets, WAIT_BUCKETS, waits.times.buckets.begin());
+      waits.run_queue = Nanoseconds(static_cast<int64_t>(sum.run_queue));
+      out.push_back({.when = when, .what = std::move(waits)});
+    }
+  }
+}
+
+void LibbpfTracer::TellLosses(Instant when, std::vector<Event>& out) {
+  const auto tell = [&](__u64& counter, uint64_t& told, LossKind kind) {
+    const uint64_t now = LoadOf(counter);
+    if (now > told) {
+      out.push_back({.when = when, .what = EventsLost{.kind = kind, .count = now - told}});
+      told = now;
+    }
+  };
+  tell(shared_->lost_waits, told_lost_, LossKind::kWait);
+  tell(shared_->unsent_stacks, told_unsent_, LossKind::kWaitStack);
+}
+
+void LibbpfTracer::Take(std::vector<Event>& out) {
+  const Instant now = MonotonicClock::now();
+  // Objects first, which the sums refer to; but stacks that the sums refer to have to be older than
+  // these: they carry the time of their making.
+  taking_ = &out;
+  ring_buffer__consume(ring_.get());
+  if (now - sums_taken_at_ >= kSumsInterval) {
+    sums_taken_at_ = now;
+    // The programs have left the other map alone since the last turn, a quarter of a second ago.
+    const uint64_t epoch = LoadOf(shared_->epoch);
+    TakeSums(MapFd((epoch & 1) != 0 ? "sums_even" : "sums_odd"), now, out);
+    ring_buffer__consume(ring_.get());
+    std::atomic_ref(shared_->epoch).store(epoch + 1);
+  }
+  taking_ = nullptr;
+  std::atomic_ref(shared_->copies_left)
+      .store(now - started_at_ < kBeginning ? kCopiesAtFirst : kCopiesPerRound);
+  TellLosses(now, out);
+}
+
+void LibbpfTracer::AddInProgress(Instant when, std::vector<Event>& out) {
+  const int threads = MapFd("threads");
+  uint32_t thread = 0;
+  wait_thread state{};
+  const void* before = nullptr;
+  const auto end = static_cast<uint64_t>(when.time_since_epoch().count());
+  for (; bpf_map_get_next_key(threads, before, &thread) == 0; before = &thread) {
+    if (bpf_map_lookup_elem(threads, &thread, &state) != 0 || state.off_since == 0 ||
+        state.off_since >= end) {
+      continue;
+    }
+    WaitsEnded waits = WaitsOf(state.key, objects_);
+    const bool was_woken = state.woken_at > state.off_since && state.woken_at < end;
+    const uint64_t blocked = (was_woken ? state.woken_at : end) - state.off_since;
+    waits.times.Add(blocked);
+    waits.run_queue = Nanoseconds(static_cast<int64_t>(end - state.off_since - blocked));
+    waits.still_waiting = 1;
+    out.push_back({.when = when, .what = std::move(waits)});
+  }
+}
+
+void LibbpfTracer::Finish(Instant when, std::vector<Event>& out) {
+  links_.clear();  // the programs have ended when this returns
+  taking_ = &out;
+  ring_buffer__consume(ring_.get());
+  taking_ = nullptr;
+  TakeSums(MapFd("sums_even"), when, out);
+  TakeSums(MapFd("sums_odd"), when, out);
+  AddInProgress(when, out);
+  TellLosses(when, out);
+}
+
+void LibbpfTracer::Learn(const WaitStack& stack, std::span<const StackWord> return_addresses) {
+  if (!stack.registers || !stack.registers->pc() || !stack.registers->sp()) {
+    return;
+  }
+  const uint64_t sp = *stack.registers->sp();
+  const wait_shape_key key = {.ip = *stack.registers->pc(),
+                              .sp = sp,
+                              .thread = static_cast<uint32_t>(Number(stack.tid)),
+                              .system_call = stack.system_call};
+  wait_variant variant{};
+  variant.stack = static_cast<uint64_t>(stack.id);
+  const size_t count = return_addresses.size();
+  const size_t taken = std::min<size_t>(count, WAIT_SLOTS);
+  for (size_t i = 0; i < taken; ++i) {
+    const StackWord& word = return_addresses[i * count / taken];
+    const uint64_t offset = (word.where.value() - sp) / sizeof(uint64_t);
+    if (word.where.value() < sp || offset > UINT16_MAX) {
+      continue;
+    }
+    variant.offsets[variant.count++] = static_cast<uint16_t>(offset);
+    variant.hash = wait_hash(variant.hash, word.value);
+  }
+  const int shapes = MapFd("shapes");
+  wait_shape shape{};
+  if (bpf_map_lookup_elem(shapes, &key, &shape) != 0) {
+    return;  // it was pushed out meanwhile
+  }
+  // Written as a whole: what the program counts at the same time may be lost, which does no harm.
+  const uint32_t place =
+      shape.variants < WAIT_VARIANTS ? shape.variants++ : variant.stack % WAIT_VARIANTS;
+  shape.variant[place] = variant;
+  shape.unknown = 0;
+  bpf_map_update_elem(shapes, &key, &shape, BPF_EXIST);
+}
+
+}  // namespace
+
+absl::Status WaitTracer::Prepare(bpf_object* object, bool waits, const Plan& plan) {
+  for (const char* const name : {"on_switch", "on_waking", "on_thread", "on_iteration"}) {
+    bpf_program__set_autoload(bpf_object__find_program_by_name(object, name), waits);
+  }
+  for (const char* const name : {"threads", "sums_even", "sums_odd", "shapes", "objects",
+                                 "wait_records", "scratch", "sleeper"}) {
+    bpf_map__set_autocreate(bpf_object__find_map_by_name(object, name), waits);
+  }
+  if (!waits) {
+    return absl::OkStatus();
+  }
+  const int cpus = libbpf_num_possible_cpus();
+  bpf_map__set_max_entries(bpf_object__find_map_by_name(object, "scratch"),
+                           static_cast<uint32_t>(std::max(cpus, 1)));
+  size_t size = 0;
+  auto* constants = static_cast<wait_constants*>(const_cast<void*>(
+      bpf_map__initial_value(bpf_object__find_map_by_name(object, ".rodata"), &size)));
+  if (constants == nullptr || size < sizeof(*constants)) {
+    return MakeStatus(absl::StatusCode::kInternal, "the BPF programs have no constants");
+  }
+  constants->has_prev_state = plan.has_prev_state ? 1 : 0;
+  constants->most_stack_bytes = plan.stack_bytes;
+  constants->follows_children = plan.follow_children ? 1 : 0;
+  constants->nr_yield = SYS_sched_yield;
+  constants->nr_exit = SYS_exit;
+  for (int32_t number = 0; number < WAIT_SYSCALLS; ++number) {
+    constants->how_fd[number] = RuleFor(SystemCallOf(number));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<WaitTracer>> WaitTracer::Open(bpf_object* object) {
+  return LibbpfTracer::Open(object);
+}
+
+}  // namespace whyslow

@@ -1,0 +1,43 @@
+// The user's side of the programs that time waits (waits.bpf.h).
+#pragma once
+
+#include <absl/status/statusor.h>
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/time.h"
+#include "sampler/event.h"
+
+struct bpf_object;
+
+namespace whyslow {
+
+// Used by the reading thread, but for Learn, which any thread may call.
+class WaitTracer : public WaitStackLearner {
+ public:
+  struct Plan {
+    uint32_t stack_bytes = 32 * 1024;
+    bool follow_children = true;
+    bool has_prev_state = true;  // of the tracepoint sched_switch: kernels from 5.18 on
+  };
+  // Before the object is loaded. `waits`: false leaves the programs and their maps out.
+  static absl::Status Prepare(bpf_object* object, bool waits, const Plan& plan);
+  // After it.
+  static absl::StatusOr<std::unique_ptr<WaitTracer>> Open(bpf_object* object);
+
+  // Every switch is timed from now on. Targets have been added before.
+  virtual absl::StatusOr<Instant> Start() = 0;
+  // The stacks of threads that sleep already, read from outside. Once, soon after Start.
+  virtual void TakeSleepers(std::vector<Event>& out) = 0;
+  // What has come since the last call.
+  virtual void Take(std::vector<Event>& out) = 0;
+  // Closes waits that are under way. Nothing follows.
+  virtual void Finish(Instant when, std::vector<Event>& out) = 0;
+
+  virtual void AddTarget(Pid pid) = 0;
+};
+
+}  // namespace whyslow

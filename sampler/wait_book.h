@@ -1,0 +1,50 @@
+// Waits on their way into the profile: their stacks, known by number, and who waited.
+#pragma once
+
+#include <absl/container/flat_hash_map.h>
+#include <absl/container/flat_hash_set.h>
+
+#include <cstdint>
+#include <deque>
+#include <utility>
+
+#include "base/ids.h"
+#include "profile/profile.h"
+#include "sampler/event.h"
+#include "sampler/profile_writer.h"
+
+namespace whyslow {
+
+// Used by one thread, the worker.
+class WaitBook {
+ public:
+  // Borrows it.
+  explicit WaitBook(ProfileWriter& writer) : writer_(writer) {}
+
+  void NameThread(Pid pid, Tid tid, StringIndex name);
+  void StartThread(Tid tid) { late_.insert(tid); }
+  void EndThread(Tid tid);
+
+  // The frames of a wait's stack, without the wait itself.
+  void AddStack(WaitStackId id, StackIndex stack) { stacks_[id] = stack; }
+  // Not valid: unknown.
+  StackIndex FindStack(WaitStackId id) const;
+
+  // Writes rows: what was waited for, and the time in the run queue behind it.
+  void Add(const WaitsEnded& waits);
+
+ private:
+  WaitRow RowOf(const WaitsEnded& waits);
+  StringIndex NameOf(Tid tid) const;
+  // Servers that start a thread or a process for each request would make rows for each.
+  void PoolShortLived(WaitRow& row);
+
+  ProfileWriter& writer_;
+  absl::flat_hash_map<WaitStackId, StackIndex> stacks_;
+  absl::flat_hash_map<Tid, StringIndex> names_;
+  absl::flat_hash_set<Tid> late_;  // began while we watched
+  std::deque<Tid> ended_;
+  absl::flat_hash_map<std::pair<Pid, StringIndex>, absl::flat_hash_set<Tid>> singled_;
+};
+
+}  // namespace whyslow
