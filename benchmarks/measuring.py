@@ -123,10 +123,11 @@ class Bench:
 
     # Each returns a function (pid, folder) -> command line.
 
-    def by_whyslow(self, frequency, outputs=(".pb.gz",), *options):
+    def by_whyslow(self, frequency, outputs=(".pb.gz",), *options, mode="cpu"):
         def command(pid, folder):
             files = [part for end in outputs for part in ("--output", folder / f"p{end}")]
-            return [self.whyslow, "attach", "--pid", pid, "--frequency", frequency, *options, *files]
+            return [self.whyslow, "attach", "--pid", pid, "--frequency", frequency, "--mode", mode, *options,
+                    *files]
         return command
 
     @staticmethod

@@ -20,8 +20,8 @@ def record(bench, folder):
     path = pathlib.Path(folder) / "raw.events"
     program, pid, port = bench.server(30)
     with program, measuring.Program(bench.program("example_native_load"), "--port", port, "--seconds", 10):
-        subprocess.run([str(bench.whyslow), "attach", "--pid", str(pid), "--frequency", str(FREQUENCY), "--duration",
-                        "4s", "--record", str(path), "--output", f"{folder}/first.pb.gz", "--quiet"], check=True)
+        subprocess.run([str(bench.whyslow), "attach", "--pid", str(pid), "--mode", "cpu", "--frequency", str(FREQUENCY),
+                        "--duration", "4s", "--record", str(path), "--output", f"{folder}/first.pb.gz", "--quiet"], check=True)
     return path
 
 

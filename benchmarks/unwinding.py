@@ -80,15 +80,14 @@ class Attach:
 
     def __init__(self, bench, pid, cache):
         with tempfile.TemporaryDirectory(prefix="whyslow-bench-") as folder:
-            command = [bench.whyslow, "attach", "--pid", pid, "--frequency", FREQUENCY, "--duration", "500ms",
+            command = [bench.whyslow, "attach", "--pid", pid, "--mode", "cpu", "--frequency", FREQUENCY, "--duration", "500ms",
                        "--verbose", "--cache", cache, "--output", f"{folder}/p.pb.gz"]
             begin = time.monotonic()
             with subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True) as process:
-                # The first line comes when all events are on: this version has no --mode wall yet, and says so.
                 first = process.stderr.readline()
                 self.in_place = 1e3 * (time.monotonic() - begin)
                 rest = process.stderr.read()
-            if process.returncode != 0 or "waits are not measured" not in first:
+            if process.returncode != 0 or "attached" not in first:
                 raise RuntimeError(f"whyslow attach: {first}{rest}")
         self.first_stack = float(re.search(r"the first stack was known ([0-9.]+) ms after", rest)[1])
         self.compiled, self.loaded = map(int, re.search(r"tables: (\d+) compiled, (\d+) from", rest).groups())

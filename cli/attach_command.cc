@@ -77,6 +77,7 @@ ExitCode Record(const Options& options, const WritePlan& plan, SignalWatcher& si
   if (!session.ok()) {
     return console.Fail(session.status(), About::kTarget);
   }
+  console.Detail("attached: everything counts from now on");
   TellNotes(**session, console);
   const auto has_ended = [&] { return (*session)->Status().source_ended; };
   const StopReason reason = WaitForEnd(**session, options.duration, has_ended, signals, console);

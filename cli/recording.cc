@@ -11,6 +11,7 @@
 #include "cli/open_cache.h"
 #include "cli/progress.h"
 #include "cli/table.h"
+#include "profile/wait_reasons.h"
 #include "symbolizer/names_cache.h"
 
 namespace whyslow {
@@ -33,6 +34,34 @@ void AddAuditComments(CaptureResult& result) {
                                              audit.lost(), audit.truncated_total()));
   for (const auto& [reason, count] : audit.truncated) {
     AddComment(result.profile, absl::StrFormat("truncated, %s: %d", reason, count));
+  }
+  if (audit.waits_measured) {
+    AddComment(result.profile,
+               absl::StrFormat("waits: %d, lost: %d, with the stack of a similar wait: %d",
+                               audit.waits, audit.lost_waits, audit.waits_without_stack));
+    AddComment(
+        result.profile,
+        absl::StrFormat("stacks of waits: %d copied, %d copied again and compared, %d wrong",
+                        audit.wait_stacks, audit.wait_stacks_checked, audit.wait_stacks_wrong));
+  }
+}
+
+void TellMissingWaits(const Audit& audit, const Console& console) {
+  if (audit.lost_waits > 0) {
+    console.Note(
+        absl::StrFormat("%s waits are missing, %s of all: too many different ones came at once",
+                        WithThousands(audit.lost_waits),
+                        FormatShare(static_cast<double>(audit.lost_waits),
+                                    static_cast<double>(audit.lost_waits + audit.waits))));
+  }
+  constexpr double kFew = 0.01;
+  const double shared = static_cast<double>(audit.waits_without_stack) /
+                        static_cast<double>(std::max<uint64_t>(audit.waits, 1));
+  if (shared > kFew) {
+    console.Note(absl::StrFormat(
+        "%s of the waits have the stack of a similar wait, or none: too many stacks were new at "
+        "once. Times and counts are exact",
+        FormatShare(shared, 1)));
   }
 }
 
@@ -90,6 +119,13 @@ void TellDetails(const CaptureResult& result, const SymbolizeReport& names,
   }
   for (const auto& [reason, count] : audit.truncated) {
     console.Detail(absl::StrFormat("truncated, %s: %d", reason, count));
+  }
+  if (audit.waits_measured) {
+    console.Detail(absl::StrFormat(
+        "waits: %d, lost %d, with the stack of a similar wait %d; stacks copied %d, copied again "
+        "and compared %d, wrong %d",
+        audit.waits, audit.lost_waits, audit.waits_without_stack, audit.wait_stacks,
+        audit.wait_stacks_checked, audit.wait_stacks_wrong));
   }
 }
 
@@ -233,9 +269,11 @@ absl::Status SetNameSources(const Options& options, WritePlan& plan) {
 ExitCode FinishRecording(CaptureResult result, const WritePlan& plan, SignalWatcher& signals,
                          const Console& console) {
   const SymbolizeReport names = NameAddresses(result, plan, console);
+  result.profile = RefineWaits(std::move(result.profile));
   AddAuditComments(result);
   TellDetails(result, names, console);
   TellMissingSamples(result.audit, console);
+  TellMissingWaits(result.audit, console);
   WriteResult files;
   {
     const SignalWatcher::WritingScope writing(signals);

@@ -137,7 +137,7 @@ static __always_inline __u64 new_stack_number(void) {
 }
 
 // The variant with the same return addresses; its number, or 0.
-static __noinline __u64 known_stack(struct wait_shape* shape, __u64 sp) {
+__noinline __u64 known_stack(struct wait_shape* shape, __u64 sp) {
   if (!shape) {
     return 0;
   }
@@ -168,10 +168,11 @@ static __noinline __u64 known_stack(struct wait_shape* shape, __u64 sp) {
 
 // Of the first kilobyte: those words that lie near the code that runs, or near a shared library, as
 // far as one can tell without knowing the mappings.
-static __always_inline __u64 rough_hash(struct wait_scratch* room, __u64 ip, __u64 sp) {
+__noinline __u64 rough_hash(__u64 ip, __u64 sp) {
   enum { kWords = 96 };
   __u64 hash = 1;
-  if (bpf_probe_read_user(room->bytes, kWords * 8, (void*)sp)) {
+  struct wait_scratch* room = scratch_of_cpu();
+  if (!room || bpf_probe_read_user(room->bytes, kWords * 8, (void*)sp)) {
     return hash;
   }
   __u64* words = (__u64*)room->bytes;
@@ -244,7 +245,7 @@ static __always_inline __u64 unknown_stack(void* context, struct wait_shape* sha
   if (!room) {
     return 0;
   }
-  __u64 hash = rough_hash(room, ip_of(regs), sp_of(regs));
+  __u64 hash = rough_hash(ip_of(regs), sp_of(regs));
   for (int i = 0; i < WAIT_PENDING; ++i) {
     if (shape->pending[i].stack && shape->pending[i].hash == hash) {
       return shape->pending[i].stack;
@@ -337,42 +338,41 @@ static __always_inline __s32 polled_fd(struct pt_regs* regs) {
   return entry.fd;
 }
 
-// Global functions are verified by themselves, whatever their callers know: this one has many ways.
+// 1 for any other number than 0, without a branch: the verifier follows both ways of each.
+static __always_inline __u64 is_not_zero(__u64 number) { return (number | -number) >> 63; }
+
+// Of a number that is a power of two.
+static __always_inline __u64 place_of_bit(__u64 bit) {
+  return is_not_zero(bit & 0xaaaaaaaaaaaaaaaaULL) | is_not_zero(bit & 0xccccccccccccccccULL) << 1 |
+         is_not_zero(bit & 0xf0f0f0f0f0f0f0f0ULL) << 2 |
+         is_not_zero(bit & 0xff00ff00ff00ff00ULL) << 3 |
+         is_not_zero(bit & 0xffff0000ffff0000ULL) << 4 |
+         is_not_zero(bit & 0xffffffff00000000ULL) << 5;
+}
+
+// Of select, with numbers below 128. Global functions are verified by themselves, whatever their
+// callers know.
 __noinline int selected_fd(__u64 bits, __u64 to_read, __u64 to_write) {
-  enum { kWords = 4 };
-  __s32 found = -1;
-  if (bits > kWords * 64 || bits == 0) {
+  __u64 read_words[2] = {};
+  __u64 write_words[2] = {};
+  if (bits == 0 || bits > 128) {
     return -1;
   }
-  for (int set = 0; set < 2; ++set) {
-    __u64 words[kWords] = {};
-    __u64 at = set == 0 ? to_read : to_write;
-    __u32 bytes = ((__u32)bits + 63) / 64 * 8;
-    if (!at) {
-      continue;
-    }
-    if (bytes > sizeof(words) || bpf_probe_read_user(words, bytes, (void*)at)) {
-      return -1;
-    }
-    for (int i = 0; i < kWords; ++i) {
-      __u64 word = words[i];
-      if (!word) {
-        continue;
-      }
-      __s32 bit = 0;
-      for (__s32 step = 32; step > 0; step >>= 1) {
-        if (!(word & ((1ULL << step) - 1))) {
-          word >>= step;
-          bit += step;
-        }
-      }
-      if (word != 1 || (found >= 0 && found != i * 64 + bit)) {
-        return -1;
-      }
-      found = i * 64 + bit;
-    }
+  __u32 bytes = bits > 64 ? 16 : 8;
+  if ((to_read && bpf_probe_read_user(read_words, bytes, (void*)to_read)) ||
+      (to_write && bpf_probe_read_user(write_words, bytes, (void*)to_write))) {
+    return -1;
   }
-  return found;
+  __u64 low = read_words[0] | write_words[0];
+  __u64 high = read_words[1] | write_words[1];
+  if ((low != 0) == (high != 0)) {
+    return -1;
+  }
+  __u64 word = low | high;
+  if (word & (word - 1)) {
+    return -1;
+  }
+  return (int)(place_of_bit(word) + (high ? 64 : 0));
 }
 
 enum {
@@ -381,7 +381,9 @@ enum {
   kModeSocket = 0140000,
 };
 
-static __always_inline int is_connected_socket(struct file* file) {
+// Global functions take addresses as numbers: what they read through them is checked there.
+__noinline int is_connected_socket(__u64 address) {
+  struct file* file = (struct file*)address;
   struct inode* inode = BPF_CORE_READ(file, f_inode);
   if ((BPF_CORE_READ(inode, i_mode) & kModeMask) != kModeSocket) {
     return 0;
@@ -392,7 +394,8 @@ static __always_inline int is_connected_socket(struct file* file) {
 }
 
 // An epoll that watches one connected socket, beside pipes and the like: that one.
-static __always_inline struct file* only_socket_of(struct file* file) {
+__noinline __u64 only_socket_of(__u64 address) {
+  struct file* file = (struct file*)address;
   const struct dentry* name = BPF_CORE_READ(file, f_path.dentry);
   char text[16] = {};
   bpf_probe_read_kernel_str(text, sizeof(text), BPF_CORE_READ(name, d_name.name));
@@ -407,7 +410,7 @@ static __always_inline struct file* only_socket_of(struct file* file) {
   }
   nodes[1] = BPF_CORE_READ(root, rb_left);
   nodes[2] = BPF_CORE_READ(root, rb_right);
-  struct file* found = 0;
+  __u64 found = 0;
   for (int i = 0; i < 3; ++i) {
     if (!nodes[i]) {
       continue;
@@ -416,7 +419,7 @@ static __always_inline struct file* only_socket_of(struct file* file) {
       return 0;
     }
     struct epitem* item = (void*)nodes[i] - bpf_core_field_offset(struct epitem, rbn);
-    struct file* watched = BPF_CORE_READ(item, ffd.file);
+    __u64 watched = (__u64)BPF_CORE_READ(item, ffd.file);
     if (is_connected_socket(watched)) {
       if (found) {
         return 0;
@@ -472,10 +475,11 @@ static __always_inline void describe_socket(struct file* file, struct wait_objec
   }
 }
 
-static __noinline void describe_object(struct file* file, __u64 object, __u32 process, __u32 fd) {
+__noinline int describe_object(__u64 address, __u64 object, __u32 process, __u32 fd) {
+  struct file* file = (struct file*)address;
   struct wait_object_record* record = bpf_ringbuf_reserve(&wait_records, sizeof(*record), 0);
   if (!record) {
-    return;  // it is not remembered as sent, so the next wait tries again
+    return 0;  // it is not remembered as sent, so the next wait tries again
   }
   __builtin_memset(record, 0, sizeof(*record));
   record->head.type = WAIT_OBJECT_RECORD;
@@ -498,6 +502,7 @@ static __noinline void describe_object(struct file* file, __u64 object, __u32 pr
   bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
   __u8 yes = 1;
   bpf_map_update_elem(&objects, &object, &yes, BPF_ANY);
+  return 1;
 }
 
 static __always_inline __u64 object_of(struct task_struct* task, struct pt_regs* regs, __s32 nr) {
@@ -517,9 +522,9 @@ static __always_inline __u64 object_of(struct task_struct* task, struct pt_regs*
   __u64 object = BPF_CORE_READ(inode, i_ino);
   struct super_block* super = BPF_CORE_READ(inode, i_sb);
   if (BPF_CORE_READ(super, s_magic) == kAnonymousInodes) {
-    struct file* watched = only_socket_of(file);
+    __u64 watched = only_socket_of((__u64)file);
     if (watched) {
-      file = watched;
+      file = (struct file*)watched;
       inode = BPF_CORE_READ(file, f_inode);
       object = BPF_CORE_READ(inode, i_ino);
       super = BPF_CORE_READ(inode, i_sb);
@@ -529,7 +534,7 @@ static __always_inline __u64 object_of(struct task_struct* task, struct pt_regs*
   }
   object = wait_hash(object, BPF_CORE_READ(super, s_dev));
   if (!bpf_map_lookup_elem(&objects, &object)) {
-    describe_object(file, object, (__u32)task->tgid, (__u32)fd);
+    describe_object((__u64)file, object, (__u32)task->tgid, (__u32)fd);
   }
   return object;
 }

@@ -37,7 +37,7 @@ def run_tool(command, surroundings, timeout):
 class Whyslow:
     name = "whyslow"
     shows_parameters = True
-    command = f"whyslow attach --pid PID --duration {SECONDS}s --frequency 999 --output x.folded --output x.pb.gz"
+    command = f"whyslow attach --pid PID --mode cpu --duration {SECONDS}s --frequency 999 --output x.folded --output x.pb.gz"
 
     def missing(self):
         return whyslow_testing.refusal()
@@ -45,8 +45,8 @@ class Whyslow:
     def rows(self, pid, bench, surroundings, seconds):
         folder, situation = bench.folder, bench.situation
         folded, pprof = folder / "ours.folded", folder / "ours.pb.gz"
-        command = [whyslow_testing.WHYSLOW, "attach", "--pid", pid, "--duration", f"{seconds}s", "--frequency", "999",
-                   *situation.options, "--output", folded, "--output", pprof]
+        command = [whyslow_testing.WHYSLOW, "attach", "--pid", pid, "--mode", "cpu", "--duration", f"{seconds}s",
+                   "--frequency", "999", *situation.options, "--output", folded, "--output", pprof]
         run_tool(command, surroundings, 120)
         if situation.lines:
             return _rows_of_pprof(PprofFile(pprof))
