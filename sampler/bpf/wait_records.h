@@ -63,6 +63,7 @@ struct wait_constants {
 struct wait_shared {
   __u64 filter[WAIT_FILTER_WORDS]; /* processes, see wait_filter_bit */
   __u64 attached_at;
+  __u64 is_on;         /* 0: nothing is timed */
   __u64 epoch;         /* even: sums_even is added to; user space empties the other one */
   __s64 copies_left;   /* until user space gives more */
   __u64 lost_waits;    /* no room in the sums */

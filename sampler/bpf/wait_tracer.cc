@@ -128,10 +128,12 @@ class LibbpfTracer final : public WaitTracer {
   }
   ~LibbpfTracer() override { munmap(shared_, sizeof(wait_shared)); }
 
-  absl::StatusOr<Instant> Start() override;
+  absl::Status Attach() override;
+  Instant Start() override;
   void TakeSleepers(std::vector<Event>& out) override;
   void Take(std::vector<Event>& out) override;
-  void Finish(Instant when, std::vector<Event>& out) override;
+  Instant Stop() override;
+  void Finish(std::vector<Event>& out) override;
   void AddTarget(Pid pid) override;
   void Learn(const WaitStack& stack, std::span<const StackWord> return_addresses) override;
 
@@ -154,6 +156,7 @@ class LibbpfTracer final : public WaitTracer {
   WaitObjects objects_;
   std::vector<Event>* taking_ = nullptr;
   Instant started_at_;
+  Instant stopped_at_;
   Instant sums_taken_at_;
   uint64_t told_lost_ = 0;
   uint64_t told_unsent_ = 0;
@@ -181,11 +184,7 @@ void LibbpfTracer::AddTarget(Pid pid) {
   std::atomic_ref(shared_->filter[bit / 64]).fetch_or(__u64{1} << (bit % 64));
 }
 
-absl::StatusOr<Instant> LibbpfTracer::Start() {
-  const Instant now = MonotonicClock::now();
-  shared_->attached_at = static_cast<uint64_t>(now.time_since_epoch().count());
-  started_at_ = now;
-  sums_taken_at_ = now;
+absl::Status LibbpfTracer::Attach() {
   for (const char* const name : {"on_thread", "on_switch", "on_waking"}) {
     LinkPtr link(bpf_program__attach(bpf_object__find_program_by_name(object_, name)));
     if (link == nullptr) {
@@ -193,7 +192,22 @@ absl::StatusOr<Instant> LibbpfTracer::Start() {
     }
     links_.push_back(std::move(link));
   }
+  return absl::OkStatus();
+}
+
+Instant LibbpfTracer::Start() {
+  const Instant now = MonotonicClock::now();
+  started_at_ = now;
+  sums_taken_at_ = now;
+  shared_->attached_at = static_cast<uint64_t>(now.time_since_epoch().count());
+  std::atomic_ref(shared_->is_on).store(1);
   return now;
+}
+
+Instant LibbpfTracer::Stop() {
+  std::atomic_ref(shared_->is_on).store(0);
+  stopped_at_ = MonotonicClock::now();
+  return stopped_at_;
 }
 
 void LibbpfTracer::TakeSleepers(std::vector<Event>& out) {
@@ -333,7 +347,8 @@ void LibbpfTracer::AddInProgress(Instant when, std::vector<Event>& out) {
   }
 }
 
-void LibbpfTracer::Finish(Instant when, std::vector<Event>& out) {
+void LibbpfTracer::Finish(std::vector<Event>& out) {
+  const Instant when = stopped_at_;
   links_.clear();  // the programs have ended when this returns
   taking_ = &out;
   ring_buffer__consume(ring_.get());

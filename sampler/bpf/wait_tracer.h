@@ -28,14 +28,18 @@ class WaitTracer : public WaitStackLearner {
   // After it.
   static absl::StatusOr<std::unique_ptr<WaitTracer>> Open(bpf_object* object);
 
-  // Every switch is timed from now on. Targets have been added before.
-  virtual absl::StatusOr<Instant> Start() = 0;
+  // The programs are in place, which takes a while. Targets have been added before.
+  virtual absl::Status Attach() = 0;
+  // Every switch is timed from now on.
+  virtual Instant Start() = 0;
   // The stacks of threads that sleep already, read from outside. Once, soon after Start.
   virtual void TakeSleepers(std::vector<Event>& out) = 0;
   // What has come since the last call.
   virtual void Take(std::vector<Event>& out) = 0;
-  // Closes waits that are under way. Nothing follows.
-  virtual void Finish(Instant when, std::vector<Event>& out) = 0;
+  // And up to now.
+  virtual Instant Stop() = 0;
+  // After Stop: closes waits that are under way. Nothing follows.
+  virtual void Finish(std::vector<Event>& out) = 0;
 
   virtual void AddTarget(Pid pid) = 0;
 };

@@ -76,7 +76,11 @@ struct {
   __type(value, struct wait_scratch);
 } scratch SEC(".maps");
 
+// While it is off, nobody is.
 static __always_inline int is_target(__u32 process) {
+  if (!shared.is_on) {
+    return 0;
+  }
   __u32 bit = wait_filter_bit(process);
   if (!(shared.filter[bit / 64 & (WAIT_FILTER_WORDS - 1)] >> (bit % 64) & 1)) {
     return 0;

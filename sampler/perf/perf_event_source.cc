@@ -145,11 +145,11 @@ absl::Status PerfEventSource::Attach(const std::vector<Pid>& targets) {
 }
 
 absl::Status PerfEventSource::Start(const AttachScan& scan) {
-  started_at_ = MonotonicClock::now();
   if (facts_.waits) {
-    ASSIGN_OR_RETURN(started_at_, bpf_->waits()->Start());
+    RETURN_IF_ERROR(bpf_->waits()->Attach());
   }
   AddBaselines(scan);
+  started_at_ = facts_.waits ? bpf_->waits()->Start() : MonotonicClock::now();
   if (options_.mode != CaptureMode::kOffCpu) {
     RETURN_IF_ERROR(reader_.events().Start());
   }
@@ -338,14 +338,14 @@ void PerfEventSource::ReadOn() {
 
 void PerfEventSource::Finish() {
   reader_.events().Stop();
-  ended_at_ = MonotonicClock::now();
-  if (facts_.waits) {
-    waits_.clear();
-    bpf_->waits()->Finish(ended_at_, waits_);
-    AddWaits();
-  }
+  ended_at_ = facts_.waits ? bpf_->waits()->Stop() : MonotonicClock::now();
   // At once: a busy thread goes on using time.
   AskRunTimes(ThreadTimes::Round::kLast);
+  if (facts_.waits) {
+    waits_.clear();
+    bpf_->waits()->Finish(waits_);
+    AddWaits();
+  }
   reader_.ReadRound();
   TakeEndedThreads();
   reader_.EndAll();
