@@ -74,8 +74,12 @@ class LibbpfSampler final : public BpfSampler {
       ASSIGN_OR_RETURN(sampler->on_fork_,
                        AttachTracepoint(object, "on_fork", "sched_process_fork"));
     }
-    ASSIGN_OR_RETURN(sampler->on_exit_, AttachTracepoint(object, "on_exit", "sched_process_exit"));
-    ASSIGN_OR_RETURN(sampler->on_free_, AttachTracepoint(object, "on_free", "sched_process_free"));
+    if (!plan.waits) {  // else the last switch tells
+      ASSIGN_OR_RETURN(sampler->on_exit_,
+                       AttachTracepoint(object, "on_exit", "sched_process_exit"));
+      ASSIGN_OR_RETURN(sampler->on_free_,
+                       AttachTracepoint(object, "on_free", "sched_process_free"));
+    }
     return sampler;
   }
 

@@ -96,6 +96,9 @@ struct wait_sum {
 struct wait_thread {
   __u64 off_since; /* 0: runs, or is not known to be off */
   __u64 woken_at;  /* 0: not yet */
+  __u64 on_since;  /* 0: is off, or was on when we came */
+  __u64 ran;       /* nanoseconds on CPUs since we came, up to the last time that it left one */
+  __u64 account;   /* the kernel's account of that at the last switch that was seen */
   struct wait_key key;
 };
 

@@ -131,7 +131,9 @@ class LibbpfTracer final : public WaitTracer {
   absl::Status Attach() override;
   Instant Start() override;
   void TakeSleepers(std::vector<Event>& out) override;
+  void AddRunning(Pid pid, Tid tid) override;
   void Take(std::vector<Event>& out) override;
+  void TakeRunTimes(std::vector<Event>& out) override;
   Instant Stop() override;
   void Finish(std::vector<Event>& out) override;
   void AddTarget(Pid pid) override;
@@ -144,6 +146,9 @@ class LibbpfTracer final : public WaitTracer {
   int MapFd(const char* name) const { return bpf_object__find_map_fd_by_name(object_, name); }
   static int OnRecord(void* self, void* data, size_t size);
   void ReadSleeper(const wait_stack_record& record, std::vector<Event>& out);
+  // Calls use(number, wait_thread).
+  template <class Use>
+  void ForEachThread(Use use) const;
   bool StillSleeps(const wait_stack_record& record) const;
   void TakeSums(int sums, Instant when, std::vector<Event>& out);
   void AddInProgress(Instant when, std::vector<Event>& out);
@@ -230,6 +235,14 @@ void LibbpfTracer::TakeSleepers(std::vector<Event>& out) {
     std::memcpy(&record, bytes.data() + at, sizeof(record));
     ReadSleeper(record, out);
   }
+}
+
+void LibbpfTracer::AddRunning(Pid pid, Tid tid) {
+  wait_thread running{};
+  running.on_since = shared_->attached_at;
+  running.key.thread = static_cast<uint32_t>(Number(tid));
+  running.key.process = static_cast<uint32_t>(Number(pid));
+  bpf_map_update_elem(MapFd("threads"), &running.key.thread, &running, BPF_NOEXIST);
 }
 
 bool LibbpfTracer::StillSleeps(const wait_stack_record& record) const {
@@ -326,16 +339,42 @@ void LibbpfTracer::Take(std::vector<Event>& out) {
   TellLosses(now, out);
 }
 
-void LibbpfTracer::AddInProgress(Instant when, std::vector<Event>& out) {
+template <class Use>
+void LibbpfTracer::ForEachThread(Use use) const {
   const int threads = MapFd("threads");
   uint32_t thread = 0;
   wait_thread state{};
   const void* before = nullptr;
-  const auto end = static_cast<uint64_t>(when.time_since_epoch().count());
   for (; bpf_map_get_next_key(threads, before, &thread) == 0; before = &thread) {
-    if (bpf_map_lookup_elem(threads, &thread, &state) != 0 || state.off_since == 0 ||
-        state.off_since >= end) {
-      continue;
+    if (bpf_map_lookup_elem(threads, &thread, &state) == 0) {
+      use(thread, state);
+    }
+  }
+}
+
+void LibbpfTracer::TakeRunTimes(std::vector<Event>& out) {
+  const bool has_stopped = LoadOf(shared_->is_on) == 0;
+  ForEachThread([&](uint32_t thread, const wait_thread& state) {
+    const Instant now = has_stopped ? stopped_at_ : MonotonicClock::now();
+    const auto end = static_cast<uint64_t>(now.time_since_epoch().count());
+    uint64_t ran = state.ran;
+    if (state.on_since != 0 && state.on_since < end) {
+      ran += end - state.on_since;
+    }
+    if (state.key.process != 0) {
+      out.push_back({.when = now,
+                     .what = ThreadRunTime{.pid = Pid{static_cast<int32_t>(state.key.process)},
+                                           .tid = Tid{static_cast<int32_t>(thread)},
+                                           .total = Nanoseconds(static_cast<int64_t>(ran))}});
+    }
+  });
+}
+
+void LibbpfTracer::AddInProgress(Instant when, std::vector<Event>& out) {
+  const auto end = static_cast<uint64_t>(when.time_since_epoch().count());
+  ForEachThread([&](uint32_t /*thread*/, const wait_thread& state) {
+    if (state.off_since == 0 || state.off_since >= end) {
+      return;
     }
     WaitsEnded waits = WaitsOf(state.key, objects_);
     const bool was_woken = state.woken_at > state.off_since && state.woken_at < end;
@@ -344,7 +383,7 @@ void LibbpfTracer::AddInProgress(Instant when, std::vector<Event>& out) {
     waits.run_queue = Nanoseconds(static_cast<int64_t>(end - state.off_since - blocked));
     waits.still_waiting = 1;
     out.push_back({.when = when, .what = std::move(waits)});
-  }
+  });
 }
 
 void LibbpfTracer::Finish(std::vector<Event>& out) {

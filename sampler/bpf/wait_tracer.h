@@ -34,8 +34,15 @@ class WaitTracer : public WaitStackLearner {
   virtual Instant Start() = 0;
   // The stacks of threads that sleep already, read from outside. Once, soon after Start.
   virtual void TakeSleepers(std::vector<Event>& out) = 0;
+  // A thread that is alive: where no switch has shown it since Start, and it does not sleep, it
+  // runs.
+  virtual void AddRunning(Pid pid, Tid tid) = 0;
   // What has come since the last call.
   virtual void Take(std::vector<Event>& out) = 0;
+  // Appends a ThreadRunTime for each thread: its time on CPUs since Start, up to now or, after
+  // Stop, up to then. By the same clock readings as its waits, so that both add up to the time
+  // covered.
+  virtual void TakeRunTimes(std::vector<Event>& out) = 0;
   // And up to now.
   virtual Instant Stop() = 0;
   // After Stop: closes waits that are under way. Nothing follows.

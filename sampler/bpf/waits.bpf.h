@@ -583,49 +583,11 @@ static __always_inline struct wait_thread* thread_of(struct task_struct* task) {
     return known;
   }
   struct wait_thread begin = {};
+  begin.key.thread = thread;
+  begin.key.process = (__u32)task->tgid;
+  begin.key.system_call = -1;
   bpf_map_update_elem(&threads, &thread, &begin, BPF_NOEXIST);
   return bpf_map_lookup_elem(&threads, &thread);
-}
-
-static __always_inline void leave(void* context, struct task_struct* task, int preempted,
-                                  __u64 state, __u64 now) {
-  if (state & kTaskDead) {
-    __u32 thread = (__u32)task->pid;
-    bpf_map_delete_elem(&threads, &thread);
-    return;
-  }
-  struct wait_thread* thread = thread_of(task);
-  if (!thread) {
-    __sync_fetch_and_add(&shared.lost_waits, 1);
-    return;
-  }
-  struct pt_regs* regs = (struct pt_regs*)bpf_task_pt_regs(task);
-  struct wait_key* key = &thread->key;
-  __s32 nr = system_call_of(regs);
-  key->thread = (__u32)task->pid;
-  key->process = (__u32)task->tgid;
-  key->why = why_off(task, preempted, state, nr);
-  key->system_call = nr;
-  key->waker = 0;
-  key->flags = 0;
-  key->object = 0;
-  key->stack = 0;
-  thread->woken_at = 0;
-  thread->off_since = now;
-  if (key->why == WAIT_PREEMPTED || key->why == WAIT_THROTTLED) {
-    key->system_call = -1;  // anywhere: neither stack nor call tell anything
-    return;
-  }
-  if (key->why == WAIT_BLOCKED) {
-    if ((state & kTaskUninterruptible) && !(state & kTaskNoLoad)) {
-      key->flags |= WAIT_UNINTERRUPTIBLE;
-    }
-    if (BPF_CORE_READ_BITFIELD_PROBED(task, in_iowait)) {
-      key->flags |= WAIT_FOR_DEVICE;
-    }
-    key->object = object_of(task, regs, nr);
-  }
-  key->stack = stack_of(context, key, regs, now);
 }
 
 static __always_inline __u32 bucket_of(__u64 nanos) {
@@ -657,7 +619,10 @@ static __always_inline struct wait_sum* sum_in(void* sums, struct wait_key* key)
   return bpf_map_lookup_elem(sums, key);
 }
 
-static __always_inline void add_up(struct wait_thread* thread, __u64 now) {
+__noinline int add_up(struct wait_thread* thread, __u64 now) {
+  if (!thread) {
+    return 0;
+  }
   __u64 total = now - thread->off_since;
   __u64 run_queue = 0;
   // Who was not blocked was not woken either.
@@ -669,7 +634,7 @@ static __always_inline void add_up(struct wait_thread* thread, __u64 now) {
   struct wait_sum* sum = shared.epoch & 1 ? sum_in(&sums_odd, &key) : sum_in(&sums_even, &key);
   if (!sum) {
     __sync_fetch_and_add(&shared.lost_waits, 1);
-    return;
+    return 0;
   }
   ++sum->count;
   sum->blocked += blocked;
@@ -681,6 +646,75 @@ static __always_inline void add_up(struct wait_thread* thread, __u64 now) {
   if (bucket < WAIT_BUCKETS) {
     ++sum->buckets[bucket];
   }
+  return 1;
+}
+
+static __always_inline void end_thread(struct task_struct* task, struct wait_thread* thread,
+                                       __u64 now) {
+  struct ended_thread* ended = bpf_ringbuf_reserve(&ended_threads, sizeof(*ended), 0);
+  if (ended) {
+    ended->when = now;
+    ended->run_time = thread->ran;
+    ended->process = (__u32)task->tgid;
+    ended->thread = (__u32)task->pid;
+    ended->is_final = 1;
+    ended->unused = 0;
+    bpf_ringbuf_submit(ended, BPF_RB_NO_WAKEUP);
+  }
+  __u32 number = (__u32)task->pid;
+  bpf_map_delete_elem(&threads, &number);
+}
+
+static __always_inline void leave(void* context, struct task_struct* task, int preempted,
+                                  __u64 state, __u64 now) {
+  struct wait_thread* thread = thread_of(task);
+  if (!thread) {
+    __sync_fetch_and_add(&shared.lost_waits, 1);
+    return;
+  }
+  __u64 account = task->se.sum_exec_runtime;
+  __u64 on_since = thread->on_since ? thread->on_since : shared.attached_at;
+  if (thread->off_since) {
+    // It came back unseen: some virtual machines hide the switches of their own threads.
+    __u64 ran = account - thread->account;
+    on_since = ran < now - thread->off_since ? now - ran : thread->off_since;
+    add_up(thread, on_since);
+    thread->off_since = 0;
+  }
+  thread->ran += now - on_since;
+  thread->on_since = 0;
+  thread->account = account;
+  if (state & kTaskDead) {
+    end_thread(task, thread, now);
+    return;
+  }
+  struct pt_regs* regs = (struct pt_regs*)bpf_task_pt_regs(task);
+  struct wait_key* key = &thread->key;
+  __s32 nr = system_call_of(regs);
+  key->thread = (__u32)task->pid;
+  key->process = (__u32)task->tgid;
+  key->why = why_off(task, preempted, state, nr);
+  key->system_call = nr;
+  key->waker = 0;
+  key->flags = 0;
+  key->object = 0;
+  key->stack = 0;
+  thread->woken_at = 0;
+  thread->off_since = now;
+  if (key->why == WAIT_PREEMPTED || key->why == WAIT_THROTTLED) {
+    key->system_call = -1;  // anywhere: neither stack nor call tell anything
+    return;
+  }
+  if (key->why == WAIT_BLOCKED) {
+    if ((state & kTaskUninterruptible) && !(state & kTaskNoLoad)) {
+      key->flags |= WAIT_UNINTERRUPTIBLE;
+    }
+    if (BPF_CORE_READ_BITFIELD_PROBED(task, in_iowait)) {
+      key->flags |= WAIT_FOR_DEVICE;
+    }
+    key->object = object_of(task, regs, nr);
+  }
+  key->stack = stack_of(context, key, regs, now);
 }
 
 static __always_inline void come_back(struct task_struct* task, __u64 now) {
@@ -692,15 +726,27 @@ static __always_inline void come_back(struct task_struct* task, __u64 now) {
     if (!thread) {
       return;
     }
-    thread->key.thread = number;
-    thread->key.process = (__u32)task->tgid;
-    thread->key.system_call = -1;
     thread->off_since = shared.attached_at;
+  }
+  __u64 account = task->se.sum_exec_runtime;
+  if (!thread->off_since && thread->on_since) {
+    // It left unseen: for what, nobody knows.
+    __u64 ran = account - thread->account;
+    thread->off_since = ran < now - thread->on_since ? thread->on_since + ran : now;
+    thread->ran += thread->off_since - thread->on_since;
+    thread->woken_at = 0;
+    thread->key.stack = thread->key.object = 0;
+    thread->key.system_call = -1;
+    thread->key.why = WAIT_BLOCKED;
+    thread->key.flags = 0;
+    thread->key.waker = 0;
   }
   if (thread->off_since) {
     add_up(thread, now);
     thread->off_since = 0;
   }
+  thread->on_since = now;
+  thread->account = account;
 }
 
 SEC("tp_btf/sched_switch")

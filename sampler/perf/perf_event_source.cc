@@ -157,6 +157,14 @@ absl::Status PerfEventSource::Start(const AttachScan& scan) {
     waits_.clear();
     bpf_->waits()->TakeSleepers(waits_);
     AddWaits();
+    for (const auto& [pid, threads] : scan.processes()) {
+      for (const AttachScan::Thread& thread : threads) {
+        const auto stat = ReadProcStat(pid, thread.tid);
+        if (stat && !stat->has_ended()) {
+          bpf_->waits()->AddRunning(pid, thread.tid);
+        }
+      }
+    }
   }
   return absl::OkStatus();
 }
@@ -221,6 +229,9 @@ void PerfEventSource::AddBaselines(const AttachScan& scan) {
   for (const auto& [pid, threads] : scan.processes()) {
     for (const AttachScan::Thread& thread : threads) {
       times_.AddBaseline(pid, thread.tid, baselines);
+      if (facts_.waits) {  // the BPF programs count from zero
+        std::get<ThreadRunTime>(baselines.back().what).total = Nanoseconds::zero();
+      }
     }
   }
   for (Event& event : baselines) {
@@ -256,6 +267,13 @@ absl::Status PerfEventSource::UpdateFilter() {
 void PerfEventSource::AskRunTimes(ThreadTimes::Round round) {
   std::vector<Event> events;
   times_.Poll(targets_, round, events);
+  if (facts_.waits) {
+    // Asked all the same: for threads whose end nobody has told.
+    std::erase_if(events, [](const Event& event) {
+      return std::holds_alternative<ThreadRunTime>(event.what);
+    });
+    bpf_->waits()->TakeRunTimes(events);
+  }
   for (Event& event : events) {
     reader_.Add(std::move(event));
   }
@@ -299,6 +317,9 @@ void PerfEventSource::AwaitEndedThreads() {
       std::this_thread::sleep_for(kPause);
     }
     absl::erase_if(unaccounted_, [this](const std::pair<const Tid, Pid>& thread) {
+      if (facts_.waits) {
+        return false;
+      }
       const auto total = ReadRunTime(thread.second, thread.first);  // a zombie's
       if (total) {
         reader_.Add(
