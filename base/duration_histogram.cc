@@ -7,24 +7,26 @@
 namespace whyslow {
 namespace {
 
-uint32_t CappedSum(uint32_t a, uint32_t b) {
-  const uint64_t sum = uint64_t{a} + b;
-  return static_cast<uint32_t>(std::min<uint64_t>(sum, std::numeric_limits<uint32_t>::max()));
+// Numbers of a file can be anything.
+template <class Number>
+Number CappedSum(Number a, Number b) {
+  Number sum = 0;
+  return __builtin_add_overflow(a, b, &sum) ? std::numeric_limits<Number>::max() : sum;
 }
 
 }  // namespace
 
 void DurationHistogram::Add(uint64_t nanos) {
-  ++count;
-  total += nanos;
+  count = CappedSum(count, uint64_t{1});
+  total = CappedSum(total, nanos);
   max = std::max(max, nanos);
   uint32_t& bucket = buckets[DurationBucketOf(nanos)];
-  bucket = CappedSum(bucket, 1);
+  bucket = CappedSum(bucket, uint32_t{1});
 }
 
 void DurationHistogram::Add(const DurationHistogram& other) {
-  count += other.count;
-  total += other.total;
+  count = CappedSum(count, other.count);
+  total = CappedSum(total, other.total);
   max = std::max(max, other.max);
   for (size_t i = 0; i < buckets.size(); ++i) {
     buckets[i] = CappedSum(buckets[i], other.buckets[i]);
@@ -45,7 +47,8 @@ uint64_t DurationHistogram::Quantile(double share) const {
       const double end = i + 1 < buckets.size() ? static_cast<double>(DurationBucketStart(i + 1))
                                                 : static_cast<double>(max);
       const double value = start + (end - start) * std::clamp((rank - below) / here, 0.0, 1.0);
-      return std::min(static_cast<uint64_t>(std::llround(std::max(value, 0.0))), max);
+      // Compared before it is turned into a whole number, which has an end.
+      return value >= static_cast<double>(max) ? max : static_cast<uint64_t>(std::round(value));
     }
     below += here;
   }

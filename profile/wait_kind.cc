@@ -101,7 +101,8 @@ std::optional<WaitKind> WaitKindOfFrame(std::string_view frame) {
     return std::nullopt;
   }
   frame.remove_prefix(kBegin.size());
-  return WaitKindNamed(frame.substr(0, frame.find_first_of(" ]")));
+  const size_t end = frame.find_first_of(" ]");
+  return end == std::string_view::npos ? std::nullopt : WaitKindNamed(frame.substr(0, end));
 }
 
 }  // namespace whyslow
