@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "profile/idle_waits.h"
+#include "profile/scheduler_frames.h"
 #include "profile/wait_frames.h"
 #include "profile/wait_kind.h"
 #include "profile/wait_labels.h"
@@ -94,13 +95,15 @@ Profile RefineWaits(Profile profile) {
       idle.AddRunning(labels, frames.FrameOf(labels.process_name, stack));
       continue;
     }
-    stack = profile.StackAt(stack).parent;
-    const WaitFrameIndex frame = frames.FrameOf(labels.process_name, stack);
+    const StackIndex all_callers = profile.StackAt(stack).parent;
+    const WaitFrameIndex frame = frames.FrameOf(labels.process_name, all_callers);
+    stack = WithoutSchedulerFrames(profile, all_callers);
     const WaitKind refined = Refine(*kind, frames[frame], labels);
     idle.AddWait({.kind = refined, .labels = &labels, .stack = stack, .frame = frame});
     changes.push_back({.sample = i,
                        .kind = refined,
-                       .tls = refined == WaitKind::kTls ? frames[frame].tls : TlsUse::kNone});
+                       .tls = refined == WaitKind::kTls ? frames[frame].tls : TlsUse::kNone,
+                       .callers = stack});
   }
   const std::vector<bool> is_idle = std::move(idle).Decide();
   for (size_t i = 0; i < changes.size(); ++i) {

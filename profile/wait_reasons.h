@@ -8,9 +8,9 @@ namespace whyslow {
 
 // For a profile with names. Where frames above a wait tell more than the system call did, the
 // sample gets another leaf `[wait: KIND]` and label `wait`; for TLS also the label `tls`
-// (handshake, read, write) where the names say which. A wait of a thread that has nothing to do
-// gets the label idle=yes. Samples that become equal are added up; all sums stay. Nothing changes
-// the second time, and nothing in a profile without waits.
+// (handshake, read, write) where the names say which. Frames of the scheduler above the wait go. A
+// wait of a thread that has nothing to do gets the label idle=yes. Samples that become equal are
+// added up; all sums stay. Nothing changes the second time, and nothing in a profile without waits.
 //
 // Idle is a wait that looks like this, from the root: the thread's base, the function that waits,
 // and around the wait itself nothing but libraries and well-known functions (event loops, queues,

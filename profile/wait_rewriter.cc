@@ -53,8 +53,8 @@ class WaitRewriter {
     Sample& sample = profile_.samples[change.sample];
     const StackNode leaf = profile_.StackAt(sample.stack);
     const bool other_kind = KindAt(leaf.location) != change.kind;
-    if (other_kind) {
-      sample.stack = StackOf(leaf.parent, LocationOf(change.kind, leaf.location));
+    if (other_kind || change.callers != leaf.parent) {
+      sample.stack = StackOf(change.callers, LocationOf(change.kind, leaf.location));
     }
     sample.labels = LabelsOf(sample.labels, change, other_kind);
   }

@@ -15,6 +15,7 @@ struct WaitChange {
   WaitKind kind = WaitKind::kUnknown;
   TlsUse tls = TlsUse::kNone;
   bool idle = false;
+  StackIndex callers;  // of the leaf, from now on; not valid: none
 };
 
 // Samples that become equal to an earlier one are added to it. All other rows of the tables stay
