@@ -43,9 +43,16 @@ uint64_t DurationHistogram::Quantile(double share) const {
   for (size_t i = 0; i < buckets.size(); ++i) {
     const auto here = static_cast<double>(buckets[i]);
     if (here > 0 && below + here >= rank) {
-      const auto start = static_cast<double>(DurationBucketStart(i));
-      const double end = i + 1 < buckets.size() ? static_cast<double>(DurationBucketStart(i + 1))
-                                                : static_cast<double>(max);
+      const auto longest = static_cast<double>(max);
+      auto start = static_cast<double>(DurationBucketStart(i));
+      const double end = i + 1 < buckets.size()
+                             ? std::min(static_cast<double>(DurationBucketStart(i + 1)), longest)
+                             : longest;
+      if (buckets[i] == in_buckets && count > 0) {
+        // All in one bucket: spread so that their mean is right, which is exact for equal ones.
+        const double mean = static_cast<double>(total) / static_cast<double>(count);
+        start = std::clamp(2 * mean - longest, std::min(start, end), end);
+      }
       const double value = start + (end - start) * std::clamp((rank - below) / here, 0.0, 1.0);
       // Compared before it is turned into a whole number, which has an end.
       return value >= static_cast<double>(max) ? max : static_cast<uint64_t>(std::round(value));

@@ -10,6 +10,12 @@ namespace whyslow {
 // 1,000 ms in all; 600 ms of it under `handle`, 250 ms waiting for PostgreSQL.
 Profile ServerProfile();
 
+// A server's waits of all families, in wall mode, each with its duration, but for the run queue,
+// which nobody counts, and throttling. wall: 17,159 ms in all, 2,000 of it on CPUs. `worker-1` and
+// `worker-2` wait for PostgreSQL in `Query` (db.cc:21), 12 times 50 ms each, then 1 ms each in the
+// run queue. Idle: 9,000 ms in `NextJob`, 4,000 ms in accept.
+Profile WaitingProfile();
+
 // Only samples on the processor, 100 in all, as `--mode cpu` makes them.
 Profile CpuProfile();
 

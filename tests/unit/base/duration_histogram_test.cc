@@ -167,5 +167,16 @@ TEST(DurationHistogram, QuantilesOfHugeDurationsAreNotTurnedOver) {
   EXPECT_GT(times.Quantile(0.9), kMost / 2);
 }
 
+TEST(DurationHistogram, EqualDurationsAreTheirOwnQuantiles) {
+  DurationHistogram equal;
+  for (int i = 0; i < 3; ++i) {
+    equal.Add(50'000'000);
+  }
+
+  EXPECT_EQ(equal.Quantile(0.5), 50'000'000U);
+  EXPECT_EQ(equal.Quantile(0.95), 50'000'000U);
+  EXPECT_EQ(DurationHistogram().Quantile(0.5), 0U);
+}
+
 }  // namespace
 }  // namespace whyslow
