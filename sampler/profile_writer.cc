@@ -150,7 +150,7 @@ LocationIndex ProfileWriter::WaitLocation(WaitKind kind) {
   return builder_.AddNamedLocation(waits_, function, 0);
 }
 
-void ProfileWriter::AddWaitRow(const WaitRow& row) {
+void ProfileWriter::AddWaitRow(const WaitTimeRow& row) {
   std::vector<Label> labels = ThreadLabels(row.pid, row.tid, row.thread_name);
   const auto add = [&](std::string_view key, std::string_view text) {
     if (!text.empty()) {

@@ -33,7 +33,7 @@ struct ModuleNames {
 };
 
 // Waits of one thread that are alike.
-struct WaitRow {
+struct WaitTimeRow {
   Pid pid = kNoPid;  // kNoPid: of several short-lived processes of this name
   Tid tid = kNoTid;  // kNoTid: of several threads
   StringIndex thread_name = kEmptyString;
@@ -62,7 +62,7 @@ class ProfileWriter {
   }
   void NameProcess(Pid pid, StringIndex name) { process_names_[pid] = name; }
   void AddCpuRow(const CpuTimeRow& row);
-  void AddWaitRow(const WaitRow& row);
+  void AddWaitRow(const WaitTimeRow& row);
   // Frames in code that comes are named at once: its place may be taken by other code soon.
   void AddKernelCode(const KernelCodeChanged& code);
   // Makes the module of a mapping known in order of arrival, so that the program itself comes

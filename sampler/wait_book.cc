@@ -35,7 +35,7 @@ StringIndex WaitBook::NameOf(Tid tid) const {
   return name == names_.end() ? kEmptyString : name->second;
 }
 
-void WaitBook::PoolShortLived(WaitRow& row) {
+void WaitBook::PoolShortLived(WaitTimeRow& row) {
   if (!late_.contains(row.tid)) {
     return;
   }
@@ -50,8 +50,8 @@ void WaitBook::PoolShortLived(WaitRow& row) {
   }
 }
 
-WaitRow WaitBook::RowOf(const WaitsEnded& waits) {
-  WaitRow row;
+WaitTimeRow WaitBook::RowOf(const WaitsEnded& waits) {
+  WaitTimeRow row;
   row.pid = waits.pid;
   row.tid = waits.tid;
   row.thread_name = NameOf(waits.tid);
@@ -72,7 +72,7 @@ WaitRow WaitBook::RowOf(const WaitsEnded& waits) {
 }
 
 void WaitBook::Add(const WaitsEnded& waits) {
-  WaitRow row = RowOf(waits);
+  WaitTimeRow row = RowOf(waits);
   if (waits.times.count > 0) {
     row.count = static_cast<int64_t>(waits.times.count);
     row.time = Nanoseconds(static_cast<int64_t>(waits.times.total));

@@ -34,10 +34,10 @@ class WaitBook {
   void Add(const WaitsEnded& waits);
 
  private:
-  WaitRow RowOf(const WaitsEnded& waits);
+  WaitTimeRow RowOf(const WaitsEnded& waits);
   StringIndex NameOf(Tid tid) const;
   // Servers that start a thread or a process for each request would make rows for each.
-  void PoolShortLived(WaitRow& row);
+  void PoolShortLived(WaitTimeRow& row);
 
   ProfileWriter& writer_;
   absl::flat_hash_map<WaitStackId, StackIndex> stacks_;
