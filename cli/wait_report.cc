@@ -35,7 +35,7 @@ std::string ShownSite(const WaitSite& site) {
 }
 
 // "socket 127.0.0.1:5432 postgresql in Query (db.cc:12)"
-std::string ShownWait(const WaitRow& row) {
+std::string ShownWait(const WaitTableRow& row) {
   return row.words + (row.idle ? " (idle)" : "") +
          (row.site.function.empty() ? "" : " in " + ShownSite(row.site));
 }
@@ -73,7 +73,7 @@ std::string WaitsAsText(const WaitTable& table, const TextStyle& style) {
   TextTable columns({"wait", "share", "count", "p50", "p95", "max", "for what, where"});
   const size_t shown = std::min(style.limit, table.rows.size());
   for (size_t i = 0; i < shown; ++i) {
-    const WaitRow& row = table.rows[i];
+    const WaitTableRow& row = table.rows[i];
     const auto total = static_cast<double>(row.total);
     std::vector<std::string> cells = {scale.Format(total), FormatShare(total, whole),
                                       Count(row.count)};

@@ -8,7 +8,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json RowAsJson(const WaitRow& row) {
+Json RowAsJson(const WaitTableRow& row) {
   Json json = {
       {"kind", row.kind},
       {"family", NameOf(row.family)},

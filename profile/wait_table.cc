@@ -26,7 +26,7 @@ int64_t Signed(uint64_t count) {
   return static_cast<int64_t>(std::min<uint64_t>(count, std::numeric_limits<int64_t>::max()));
 }
 
-auto KeyOf(const WaitRow& row) {
+auto KeyOf(const WaitTableRow& row) {
   return std::tie(row.kind, row.peer, row.protocol, row.file, row.syscall, row.tls,
                   row.site.function, row.site.file, row.site.line, row.idle);
 }
@@ -47,7 +47,7 @@ class WaitTableMaker {
     if (time == 0 && count == 0) {
       return;
     }
-    WaitRow& row = RowOf(sample);
+    WaitTableRow& row = RowOf(sample);
     row.count = SaturatedSum(row.count, count);
     row.total = SaturatedSum(row.total, time);
     table_.count = SaturatedSum(table_.count, count);
@@ -60,15 +60,16 @@ class WaitTableMaker {
   }
 
   WaitTable TakeSorted() && {
-    std::sort(table_.rows.begin(), table_.rows.end(), [](const WaitRow& a, const WaitRow& b) {
-      return a.total != b.total ? a.total > b.total : KeyOf(a) < KeyOf(b);
-    });
+    std::sort(table_.rows.begin(), table_.rows.end(),
+              [](const WaitTableRow& a, const WaitTableRow& b) {
+                return a.total != b.total ? a.total > b.total : KeyOf(a) < KeyOf(b);
+              });
     return std::move(table_);
   }
 
  private:
-  WaitRow& RowOf(const Sample& sample) {
-    WaitRow row = NewRow(sample);
+  WaitTableRow& RowOf(const Sample& sample) {
+    WaitTableRow row = NewRow(sample);
     std::string key;
     for (const std::string* text : {&row.kind, &row.peer, &row.protocol, &row.file, &row.syscall,
                                     &row.tls, &row.site.function, &row.site.file}) {
@@ -82,17 +83,17 @@ class WaitTableMaker {
     return table_.rows[entry->second];
   }
 
-  WaitRow NewRow(const Sample& sample) {
+  WaitTableRow NewRow(const Sample& sample) {
     // Another program's file may have waiting time without saying for what.
     const WaitFacts facts = WaitFactsOf(profile_, sample)
                                 .value_or(WaitFacts{.kind_name = NameOf(WaitKind::kUnknown),
                                                     .kind = WaitKind::kUnknown,
                                                     .idle = IsIdle(profile_, sample)});
-    WaitRow row{.kind = std::string(facts.kind_name),
-                .family = FamilyOf(facts),
-                .words = WaitWords(facts),
-                .site = sites_.Find(sample.stack),
-                .idle = facts.idle};
+    WaitTableRow row{.kind = std::string(facts.kind_name),
+                     .family = FamilyOf(facts),
+                     .words = WaitWords(facts),
+                     .site = sites_.Find(sample.stack),
+                     .idle = facts.idle};
     if (row.family != WaitFamily::kScheduler) {
       row.peer = facts.peer;
       row.protocol = facts.protocol;

@@ -13,7 +13,7 @@
 namespace whyslow {
 
 // Texts are empty where they are unknown or mean nothing for the kind.
-struct WaitRow {
+struct WaitTableRow {
   std::string kind;  // "socket"
   WaitFamily family = WaitFamily::kOther;
   std::string words;  // "socket 127.0.0.1:5432 postgresql", as in the frames of other formats
@@ -32,9 +32,9 @@ struct WaitRow {
 
 struct WaitTable {
   int64_t count = 0;
-  int64_t total = 0;             // nanoseconds
-  int64_t count_with_times = 0;  // of so many waits each one's duration is known
-  std::vector<WaitRow> rows;     // greatest total first
+  int64_t total = 0;               // nanoseconds
+  int64_t count_with_times = 0;    // of so many waits each one's duration is known
+  std::vector<WaitTableRow> rows;  // greatest total first
 };
 
 // Does the profile have a column of waiting time?

@@ -13,23 +13,23 @@ using ::testing::Not;
 
 WaitTable TwoWaits() {
   WaitTable table{.count = 3, .total = 2'000'000'000, .count_with_times = 3};
-  WaitRow socket{.kind = "socket",
-                 .family = WaitFamily::kNetwork,
-                 .words = "socket 127.0.0.1:5432 postgresql",
-                 .peer = "127.0.0.1:5432",
-                 .protocol = "postgresql",
-                 .site = {.function = "Query", .file = "/src/db.cc", .line = 21},
-                 .count = 3,
-                 .total = 1'500'000'000};
+  WaitTableRow socket{.kind = "socket",
+                      .family = WaitFamily::kNetwork,
+                      .words = "socket 127.0.0.1:5432 postgresql",
+                      .peer = "127.0.0.1:5432",
+                      .protocol = "postgresql",
+                      .site = {.function = "Query", .file = "/src/db.cc", .line = 21},
+                      .count = 3,
+                      .total = 1'500'000'000};
   for (int i = 0; i < 3; ++i) {
     socket.times.Add(500'000'000);
   }
-  const WaitRow poll{.kind = "poll",
-                     .family = WaitFamily::kPoll,
-                     .words = "poll",
-                     .site = {.function = "[app+0x12]"},
-                     .idle = true,
-                     .total = 500'000'000};
+  const WaitTableRow poll{.kind = "poll",
+                          .family = WaitFamily::kPoll,
+                          .words = "poll",
+                          .site = {.function = "[app+0x12]"},
+                          .idle = true,
+                          .total = 500'000'000};
   table.rows = {socket, poll};
   return table;
 }

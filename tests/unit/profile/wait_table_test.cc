@@ -16,19 +16,19 @@ constexpr int64_t kMillisecond = 1'000'000;
 
 std::vector<std::string> WordsOf(const WaitTable& table) {
   std::vector<std::string> words;
-  for (const WaitRow& row : table.rows) {
+  for (const WaitTableRow& row : table.rows) {
     words.push_back(row.words + " in " + row.site.function + (row.idle ? " idle" : ""));
   }
   return words;
 }
 
-const WaitRow& RowOf(const WaitTable& table, std::string_view kind) {
-  for (const WaitRow& row : table.rows) {
+const WaitTableRow& RowOf(const WaitTable& table, std::string_view kind) {
+  for (const WaitTableRow& row : table.rows) {
     if (row.kind == kind) {
       return row;
     }
   }
-  static const WaitRow none;
+  static const WaitTableRow none;
   ADD_FAILURE() << "no row of kind " << kind;
   return none;
 }
@@ -45,7 +45,7 @@ TEST(WaitTable, HasOneRowACallSiteGreatestFirst) {
 
 TEST(WaitTable, ThreadsAreAddedUpWithTheirDurations) {
   const WaitTable table = MakeWaitTable(WaitingProfile());
-  const WaitRow& socket = RowOf(table, "socket");
+  const WaitTableRow& socket = RowOf(table, "socket");
 
   EXPECT_EQ(socket.count, 24);
   EXPECT_EQ(socket.total, 1200 * kMillisecond);
@@ -58,7 +58,7 @@ TEST(WaitTable, ThreadsAreAddedUpWithTheirDurations) {
 
 TEST(WaitTable, TheRunQueueHasTimeButNobodyCounts) {
   const WaitTable table = MakeWaitTable(WaitingProfile());
-  const WaitRow& run_queue = RowOf(table, "runqueue");
+  const WaitTableRow& run_queue = RowOf(table, "runqueue");
 
   EXPECT_EQ(run_queue.count, 0);
   EXPECT_EQ(run_queue.total, 2 * kMillisecond);
