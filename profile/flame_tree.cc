@@ -3,6 +3,7 @@
 #include <absl/container/flat_hash_map.h>
 
 #include <algorithm>
+#include <optional>
 #include <tuple>
 #include <utility>
 
@@ -16,12 +17,13 @@ class TreeGrower {
  public:
   TreeGrower() { tree_.nodes.emplace_back(); }
 
-  void Add(const std::vector<FlameFrame>& root_first, int64_t value) {
+  void Add(const std::vector<FlameFrame>& root_first, int64_t value, int64_t waits) {
     uint32_t node = 0;
     for (const FlameFrame& frame : root_first) {
       node = ChildOf(node, RowOf(frame));
     }
     tree_.nodes[node].self = SaturatedSum(tree_.nodes[node].self, value);
+    tree_.nodes[node].waits = SaturatedSum(tree_.nodes[node].waits, waits);
   }
 
   FlameTree Finish(size_t negative_samples) && {
@@ -49,7 +51,8 @@ class TreeGrower {
       key_.append(frame.file);
     }
     key_.push_back(static_cast<char>(frame.kind));
-    key_.push_back(static_cast<char>((frame.inlined ? 1 : 0) | (frame.leading ? 2 : 0)));
+    key_.push_back(static_cast<char>((frame.inlined ? 1 : 0) | (frame.leading ? 2 : 0) |
+                                     (frame.idle ? 4 : 0)));
     const auto [row, is_new] =
         frame_rows_.try_emplace(key_, static_cast<uint32_t>(tree_.frames.size()));
     if (is_new) {
@@ -76,7 +79,7 @@ class TreeGrower {
       const FlameFrame& frame = tree_.frames[tree_.nodes[node].frame];
       return std::tuple(std::string_view(frame.name), frame.kind,
                         std::string_view(frame.module_path), frame.inlined, frame.leading,
-                        std::string_view(frame.file), node);
+                        frame.idle, std::string_view(frame.file), node);
     };
     return rank(a) < rank(b);
   }
@@ -91,6 +94,7 @@ class TreeGrower {
 
 FlameTree MakeFlameTree(const Profile& profile, size_t column, const FramesOfSample& frames) {
   TreeGrower grower;
+  const std::optional<size_t> waits = profile.FindValueType("waits");
   size_t negative_samples = 0;
   std::vector<FlameFrame> root_first;
   for (size_t i = 0; i < profile.samples.size(); ++i) {
@@ -99,7 +103,7 @@ FlameTree MakeFlameTree(const Profile& profile, size_t column, const FramesOfSam
     if (value > 0) {
       root_first.clear();
       frames(i, root_first);
-      grower.Add(root_first, value);
+      grower.Add(root_first, value, waits ? std::max<int64_t>(profile.ValuesOf(i)[*waits], 0) : 0);
     }
   }
   return std::move(grower).Finish(negative_samples);

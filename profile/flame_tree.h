@@ -23,6 +23,7 @@ struct FlameFrame {
   std::string file;
   bool inlined = false;
   bool leading = false;  // a process or thread name in front of the stack
+  bool idle = false;     // a wait of a thread that had nothing to do
 };
 
 struct FlameNode {
@@ -32,6 +33,7 @@ struct FlameNode {
   uint32_t frame = 0;           // index into FlameTree::frames
   int64_t self = 0;             // samples that end here
   int64_t total = 0;            // self and all callees
+  int64_t waits = 0;            // how many waits end here; 0 also where nobody counted them
   std::vector<uint32_t> children;
 };
 

@@ -3,12 +3,14 @@
 #include <absl/container/flat_hash_map.h>
 
 #include <algorithm>
+#include <map>
 #include <utility>
 #include <vector>
 
 #include "base/status.h"
 #include "profile/profile_builder.h"
 #include "profile/saturated_sum.h"
+#include "profile/wait_facts.h"
 
 namespace whyslow {
 namespace {
@@ -95,10 +97,11 @@ class StackTrimmer {
   std::vector<LocationIndex> locations_;
 };
 
-// Keeps the samples that `keep` says yes to, with their values.
+// Keeps the samples that `keep` says yes to, with their values and durations.
 template <class Keep>
 void KeepSamples(Profile& profile, const Keep& keep) {
   const size_t columns = profile.value_types.size();
+  std::map<size_t, DurationHistogram> wait_times;
   size_t kept = 0;
   for (size_t i = 0; i < profile.samples.size(); ++i) {
     if (!keep(profile.samples[i])) {
@@ -108,8 +111,13 @@ void KeepSamples(Profile& profile, const Keep& keep) {
     for (size_t column = 0; column < columns; ++column) {
       profile.values[kept * columns + column] = profile.values[i * columns + column];
     }
+    const auto times = profile.wait_times.find(i);
+    if (times != profile.wait_times.end()) {
+      wait_times.emplace_hint(wait_times.end(), kept, times->second);
+    }
     ++kept;
   }
+  profile.wait_times = std::move(wait_times);
   profile.samples.resize(kept);
   profile.values.resize(kept * columns);
 }
@@ -145,6 +153,9 @@ Profile FilterProfile(Profile profile, const ProfileFilter& filter) {
     KeepSamples(profile, [&](const Sample& sample) {
       return filter.thread(profile.TextLabel(sample, "thread"), profile.NumberLabel(sample, "tid"));
     });
+  }
+  if (!filter.idle) {
+    KeepSamples(profile, [&](const Sample& sample) { return !IsIdle(profile, sample); });
   }
   if (filter.focus) {
     const std::vector<bool> in_focus = LocationsThatMatch(profile, filter.focus);

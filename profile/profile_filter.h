@@ -19,6 +19,7 @@ struct ProfileFilter {
   MatchesText focus;  // keep the samples that have such a frame
   MatchesText hide;   // leave such frames out of the stacks; their callers get their time
   std::function<bool(std::string_view name, std::optional<int64_t> tid)> thread;
+  bool idle = true;  // false: leave out waits of threads that have nothing to do
 };
 
 // A sample whose frames are all hidden is left out. Tables keep rows that nothing refers to any

@@ -83,6 +83,20 @@ class Scene {
     builder_.AddSample(builder_.AddStack(leaf_first), labels, {{0, 0, count, nanos, nanos}});
   }
 
+  // Each wait with its duration in milliseconds.
+  void Waits(std::vector<LocationIndex> leaf_first, LabelSetIndex labels,
+             const std::vector<int64_t>& milliseconds) {
+    DurationHistogram times;
+    for (const int64_t each : milliseconds) {
+      times.Add(static_cast<uint64_t>(each * kMillisecond));
+    }
+    const StackIndex stack = builder_.AddStack(leaf_first);
+    const auto count = static_cast<int64_t>(times.count);
+    const auto nanos = static_cast<int64_t>(times.total);
+    builder_.AddSample(stack, labels, {{0, 0, count, nanos, nanos}});
+    builder_.AddWaitTimes(stack, labels, times);
+  }
+
   Profile Finish(std::string_view mode, std::string_view default_type) {
     Profile& header = builder_.header();
     header.default_sample_type = builder_.AddString(default_type);
@@ -149,6 +163,97 @@ Profile ServerProfile() {
                  main_loop, eval, start},
                 main, 2, 250);
   return scene.Finish("wall", "wall");
+}
+
+namespace {
+
+// A thread of the waiting server, and the labels of its waits.
+class WaitingThread {
+ public:
+  WaitingThread(Scene& scene, int64_t tid, std::string name)
+      : scene_(scene), tid_(tid), name_(std::move(name)) {}
+
+  LabelSetIndex OnCpu() { return scene_.Thread(4711, tid_, name_); }
+  // "wait=KIND" and the others as pairs of key and text.
+  LabelSetIndex Waiting(
+      std::string_view kind,
+      const std::vector<std::pair<std::string_view, std::string_view>>& more = {}) {
+    std::vector<Label> labels = {scene_.builder().TextLabel("wait", kind)};
+    for (const auto& [key, text] : more) {
+      labels.push_back(scene_.builder().TextLabel(key, text));
+    }
+    return scene_.Thread(4711, tid_, name_, labels);
+  }
+
+ private:
+  Scene& scene_;
+  int64_t tid_;
+  std::string name_;
+};
+
+}  // namespace
+
+Profile WaitingProfile() {
+  Scene scene;
+  const auto own = [&](uint64_t address, std::string_view name, std::string_view file,
+                       int64_t line) {
+    return scene.builder().AddLocation(Location{.module = scene.Mapping("/usr/bin/server"),
+                                                .address = address,
+                                                .lines = {{scene.Function(name, "", file), line}}});
+  };
+  const auto libc = [&](uint64_t address, std::string_view name) {
+    return scene.Native("/usr/lib/x86_64-linux-gnu/libc.so.6", address, name);
+  };
+  const auto wait = [&](std::string_view kind) {
+    return scene.Wait("[wait: " + std::string(kind) + "]");
+  };
+  const LocationIndex schedule = scene.Kernel("schedule", 0xffffffff81000010);
+  const LocationIndex tcp = scene.Kernel("tcp_recvmsg", 0xffffffff81a00010);
+  const LocationIndex futex = scene.Kernel("futex_wait", 0xffffffff81b00010);
+  const LocationIndex start = libc(0x100, "start_thread");
+  const LocationIndex job = own(0x1000, "Worker::Run", "/src/worker.cc", 40);
+  const LocationIndex query = own(0x1100, "Query", "/src/db.cc", 21);
+  const LocationIndex receive = libc(0x200, "recv");
+
+  int64_t tid = 4712;
+  for (const char* name : {"worker-1", "worker-2"}) {
+    WaitingThread worker(scene, tid++, name);
+    const std::vector<std::pair<std::string_view, std::string_view>> postgres = {
+        {"peer", "127.0.0.1:5432"}, {"protocol", "postgresql"}, {"syscall", "recvfrom"}};
+    scene.OnCpu({own(0x1200, "Render", "/src/page.cc", 7), job, start}, worker.OnCpu(), 100);
+    scene.Waits({wait("socket"), schedule, tcp, receive, query, job, start},
+                worker.Waiting("socket", postgres), std::vector<int64_t>(12, 50));
+    scene.Waiting({wait("runqueue"), schedule, tcp, receive, query, job, start},
+                  worker.Waiting("runqueue", postgres), 0, 1);
+    scene.Waits({wait("mutex"), schedule, futex, libc(0x300, "pthread_mutex_lock"),
+                 own(0x1300, "std::mutex::lock", "/usr/include/c++/12/bits/std_mutex.h", 100),
+                 own(0x1310, "Cache::Get", "/src/cache.cc", 88), job, start},
+                worker.Waiting("mutex", {{"waker", "worker-9"}}), {1, 2, 3, 94});
+    scene.Waits({wait("condition"), schedule, futex, libc(0x310, "pthread_cond_wait"),
+                 own(0x1400, "NextJob", "/src/pool.cc", 15), job, start},
+                worker.Waiting("condition", {{"idle", "yes"}}), {1500, 1500, 1500});
+  }
+  WaitingThread main(scene, 4711, "server");
+  const LocationIndex loop = own(0x2000, "main", "/src/main.cc", 12);
+  const auto once = [&](std::string_view kind, uint64_t address, std::string_view function,
+                        std::vector<std::pair<std::string_view, std::string_view>> labels,
+                        std::vector<int64_t> milliseconds) {
+    scene.Waits({wait(kind), schedule, own(address, function, "/src/main.cc", 30), loop},
+                main.Waiting(kind, labels), milliseconds);
+  };
+  once("accept", 0x2100, "Listen", {{"peer", "0.0.0.0:8080"}, {"idle", "yes"}}, {4000});
+  once("tls", 0x2200, "Fetch",
+       {{"peer", "10.0.0.1:443"}, {"protocol", "https"}, {"tls", "handshake"}}, {30, 50});
+  once("file", 0x2300, "Log", {{"file", "/var/lib/x.db"}}, {5, 5, 10});
+  once("syscall", 0x2400, "Seed", {{"syscall", "getrandom"}}, {7});
+  once("poll", 0x2500, "Loop", {{"peer", "127.0.0.1:6379"}, {"protocol", "redis"}}, {40, 60});
+  once("sleep", 0x2600, "Backoff", {}, {200});
+  once("child", 0x2700, "Convert", {}, {150});
+  once("stopped", 0x2800, "Convert", {}, {80});
+  scene.Waiting({wait("throttled"), loop}, main.Waiting("throttled"), 3, 120);
+  Profile profile = scene.Finish("wall", "wall");
+  profile.duration_nanos = 10'000 * kMillisecond;
+  return profile;
 }
 
 Profile CpuProfile() {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "profile/profile_builder.h"
+#include "tests/support/sample_profiles.h"
 
 namespace whyslow {
 namespace {
@@ -147,6 +148,45 @@ TEST_F(ProfileFilterTest, ProfilesOfDifferentThingsDoNotMerge) {
       MergeProfiles(std::vector<Profile>{builder_.profile(), std::move(other).Build()});
 
   EXPECT_EQ(merged.status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST(ProfileFilterOfWaits, DurationsStayWithTheirSamples) {
+  const Profile all = WaitingProfile();
+  const Profile kept = FilterProfile(
+      all, {.hide = [](std::string_view text) { return text == "Query"; },
+            .thread = [](std::string_view name, auto) { return name == "worker-2"; }});
+  size_t with_times = 0;
+  for (const auto& [sample, times] : kept.wait_times) {
+    ASSERT_LT(sample, kept.samples.size());
+    EXPECT_EQ(static_cast<int64_t>(times.total), kept.ValuesOf(sample)[3]);
+    ++with_times;
+  }
+
+  EXPECT_EQ(with_times, 3U);
+  EXPECT_EQ(all.wait_times.size(), 14U);
+}
+
+TEST(ProfileFilterOfWaits, IdleOnesCanBeLeftOut) {
+  const Profile busy = FilterProfile(WaitingProfile(), {.idle = false});
+  int64_t waiting = 0;
+  for (size_t i = 0; i < busy.samples.size(); ++i) {
+    EXPECT_EQ(busy.TextLabel(busy.samples[i], "idle"), "");
+    waiting += busy.ValuesOf(i)[3];
+  }
+
+  EXPECT_EQ(waiting, 2'159'000'000);
+}
+
+TEST(MergeProfilesOfWaits, DurationsAddUp) {
+  const std::vector<Profile> two = {WaitingProfile(), WaitingProfile()};
+  const absl::StatusOr<Profile> merged = MergeProfiles(two);
+
+  ASSERT_TRUE(merged.ok());
+  ASSERT_EQ(merged->wait_times.size(), two[0].wait_times.size());
+  for (const auto& [sample, times] : merged->wait_times) {
+    EXPECT_EQ(static_cast<int64_t>(times.total), merged->ValuesOf(sample)[3]);
+    EXPECT_EQ(static_cast<int64_t>(times.count), merged->ValuesOf(sample)[2]);
+  }
 }
 
 }  // namespace
