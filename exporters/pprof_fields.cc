@@ -12,6 +12,13 @@ constexpr uint64_t kFixed32 = 5;
 constexpr uint64_t kMostFieldNumber = (uint64_t{1} << 29) - 1;
 constexpr unsigned kMostVarintBits = 63;
 
+void AppendVarint(uint64_t value, std::string& out) {
+  for (; value >= 0x80; value >>= 7) {
+    out.push_back(static_cast<char>((value & 0x7F) | 0x80));
+  }
+  out.push_back(static_cast<char>(value));
+}
+
 }  // namespace
 
 std::optional<uint64_t> ProtoFieldReader::TakeVarint() {
@@ -76,6 +83,11 @@ std::optional<ProtoField> ProtoFieldReader::Next() {
   field.number = static_cast<uint32_t>(number);
   field.raw = begin.substr(0, begin.size() - rest_.size());
   return field;
+}
+
+void AppendProtoPrefix(uint32_t field, size_t size, std::string& out) {
+  AppendVarint(uint64_t{field} << 3 | kLengthDelimited, out);
+  AppendVarint(size, out);
 }
 
 }  // namespace whyslow

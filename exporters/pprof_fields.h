@@ -1,9 +1,10 @@
-// The top level of a protobuf message as a list of fields, read where they lie.
+// The top level of a protobuf message as a list of fields, read where they lie; and written so.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace whyslow {
@@ -32,5 +33,8 @@ class ProtoFieldReader {
   std::string_view rest_;
   bool damaged_ = false;
 };
+
+// What stands in front of a length-delimited field's `size` bytes: its tag and its length.
+void AppendProtoPrefix(uint32_t field, size_t size, std::string& out);
 
 }  // namespace whyslow

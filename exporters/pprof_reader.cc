@@ -4,11 +4,13 @@
 #include <absl/strings/str_format.h>
 
 #include <limits>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "base/file_io.h"
 #include "base/status.h"
+#include "exporters/beside_pprof.h"
 #include "exporters/gzip.h"
 #include "exporters/pprof_fields.h"
 #include "exporters/proto/profile.pb.h"
@@ -89,6 +91,7 @@ class ProfileReader {
     RETURN_IF_ERROR(Walk(&ProfileReader::ReadModuleOrFunction));
     RETURN_IF_ERROR(Walk(&ProfileReader::ReadLocation));
     RETURN_IF_ERROR(Walk(&ProfileReader::ReadSample));
+    RETURN_IF_ERROR(Walk(&ProfileReader::ReadOrKeepOthers));
     return std::move(builder_).Build();
   }
 
@@ -134,8 +137,7 @@ class ProfileReader {
 
   absl::Status ReadHeaderField(const ProtoField& field) {
     if (field.number > pprof::Profile::kDocUrlFieldNumber) {
-      profile_.unknown_fields.append(field.raw);
-      return absl::OkStatus();
+      return absl::OkStatus();  // for ReadOrKeepOthers
     }
     const bool may_be_message = field.number == pprof::Profile::kSampleTypeFieldNumber ||
                                 field.number == pprof::Profile::kPeriodTypeFieldNumber ||
@@ -289,6 +291,26 @@ class ProfileReader {
     return absl::OkStatus();
   }
 
+  // What pprof itself does not have. The first message that tells something counts; whatever is not
+  // ours, or cannot be right, is kept and never fails the profile.
+  absl::Status ReadOrKeepOthers(const ProtoField& field) {
+    if (field.number <= pprof::Profile::kDocUrlFieldNumber) {
+      return absl::OkStatus();
+    }
+    if (field.number == kBesidePprofField && field.is_message && !found_ours_) {
+      if (const std::optional<std::string> rest = DecodeBesidePprof(field.payload, profile_)) {
+        found_ours_ = !profile_.wait_times.empty();
+        if (!rest->empty()) {
+          AppendProtoPrefix(kBesidePprofField, rest->size(), profile_.unknown_fields);
+          profile_.unknown_fields += *rest;
+        }
+        return absl::OkStatus();
+      }
+    }
+    profile_.unknown_fields.append(field.raw);
+    return absl::OkStatus();
+  }
+
   absl::StatusOr<LabelSetIndex> LabelsFrom(const pprof::Sample& sample) {
     labels_.clear();
     for (const pprof::Label& message : sample.label()) {
@@ -307,6 +329,7 @@ class ProfileReader {
   // with them the meaning of every index in it.
   ProfileBuilder builder_;
   Profile& profile_ = builder_.header();
+  bool found_ours_ = false;
   std::string header_;  // the fields of the top level that are no table
   IdTable<Module> module_ids_{"mapping"};
   IdTable<Function> function_ids_{"function"};

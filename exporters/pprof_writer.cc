@@ -3,8 +3,10 @@
 #include <string>
 #include <vector>
 
+#include "exporters/beside_pprof.h"
 #include "exporters/clean_text.h"
 #include "exporters/gzip.h"
+#include "exporters/pprof_fields.h"
 #include "exporters/proto/profile.pb.h"
 
 namespace whyslow {
@@ -12,21 +14,18 @@ namespace {
 
 namespace pprof = perftools::profiles;
 
-constexpr uint32_t kLengthDelimited = 2;
-
 // Appends one field after the other to a compressed stream.
 class FieldWriter {
  public:
   explicit FieldWriter(std::ostream& out) : gzip_(out) {}
 
-  void AppendBytes(int field, std::string_view bytes) {
+  void AppendBytes(uint32_t field, std::string_view bytes) {
     prefix_.clear();
-    AppendVarint(static_cast<uint64_t>(field) << 3 | kLengthDelimited);
-    AppendVarint(bytes.size());
+    AppendProtoPrefix(field, bytes.size(), prefix_);
     gzip_.Append(prefix_);
     gzip_.Append(bytes);
   }
-  void AppendMessage(int field, const google::protobuf::MessageLite& message) {
+  void AppendMessage(uint32_t field, const google::protobuf::MessageLite& message) {
     message.SerializeToString(&scratch_);
     AppendBytes(field, scratch_);
   }
@@ -34,13 +33,6 @@ class FieldWriter {
   absl::Status Finish() { return gzip_.Finish(); }
 
  private:
-  void AppendVarint(uint64_t value) {
-    for (; value >= 0x80; value >>= 7) {
-      prefix_.push_back(static_cast<char>((value & 0x7F) | 0x80));
-    }
-    prefix_.push_back(static_cast<char>(value));
-  }
-
   GzipWriter gzip_;
   std::string prefix_;
   std::string scratch_;
@@ -90,6 +82,9 @@ class ProfileWriter {
       fields_.AppendBytes(pprof::Profile::kStringTableFieldNumber, ValidUtf8(text));
     }
     WriteHeader();
+    if (const std::string beside = EncodeBesidePprof(profile_); !beside.empty()) {
+      fields_.AppendBytes(kBesidePprofField, beside);
+    }
     fields_.AppendRaw(profile_.unknown_fields);
     return fields_.Finish();
   }
