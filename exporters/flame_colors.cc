@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <optional>
 
 #include "exporters/clean_text.h"
 #include "exporters/shown_stack.h"
+#include "profile/wait_kind.h"
 
 namespace whyslow {
 namespace {
@@ -26,8 +28,22 @@ uint64_t HashOf(std::string_view text) {
   return hash;
 }
 
-std::string_view KindClass(ModuleKind kind) {
-  switch (kind) {
+// Waits of what another program's words say are plain "w".
+std::string_view WaitClass(const FlameFrame& frame) {
+  static constexpr std::array<std::string_view, static_cast<size_t>(kLastWaitFamily) + 1> kClasses =
+      {"w0", "w1", "w2", "w3", "w4", "w5", "w6", "w7", "w8"};
+  if (frame.idle) {
+    return "wq";
+  }
+  const std::optional<WaitKind> kind = WaitKindOfFrame(frame.name);
+  return kind ? kClasses[static_cast<size_t>(FamilyOf(*kind))] : "w";
+}
+
+std::string_view KindClass(const FlameFrame& frame) {
+  if (frame.leading) {
+    return "t";
+  }
+  switch (frame.kind) {
     case ModuleKind::kKernel:
       return "k";
     case ModuleKind::kJit:
@@ -35,7 +51,7 @@ std::string_view KindClass(ModuleKind kind) {
     case ModuleKind::kPython:
       return "p";
     case ModuleKind::kWait:
-      return "w";
+      return WaitClass(frame);
     case ModuleKind::kNote:
       return "o";
     case ModuleKind::kFile:
@@ -49,8 +65,23 @@ std::string_view KindClass(ModuleKind kind) {
 
 const std::vector<std::pair<std::string_view, std::string_view>>& FlameKinds() {
   static const auto& kinds = *new std::vector<std::pair<std::string_view, std::string_view>>{
-      {"t", "thread"}, {"p", "Python"}, {"j", "JIT"},   {"k", "kernel"},
-      {"w", "wait"},   {"o", "note"},   {"n", "native"}};
+      {"t", "thread"},
+      {"p", "Python"},
+      {"j", "JIT"},
+      {"k", "kernel"},
+      {"w0", "wait: network"},
+      {"w1", "wait: events"},
+      {"w2", "wait: files and disk"},
+      {"w3", "wait: locks"},
+      {"w4", "wait: processes and pipes"},
+      {"w5", "wait: sleep"},
+      {"w6", "wait: scheduler"},
+      {"w7", "wait: held"},
+      {"w8", "wait: other"},
+      {"w", "wait"},
+      {"wq", "idle"},
+      {"o", "note"},
+      {"n", "native"}};
   return kinds;
 }
 
@@ -87,10 +118,7 @@ void FlameColors::GiveHues(const FlameTree& tree) {
 }
 
 std::string FlameColors::ClassOf(const FlameFrame& frame) const {
-  if (frame.leading) {
-    return "t";
-  }
-  std::string name(KindClass(frame.kind));
+  std::string name(KindClass(frame));
   if (IsNative(frame)) {
     const auto hue = hues_.find(frame.module_path);
     name += std::to_string(hue == hues_.end() ? 0 : hue->second);
@@ -103,7 +131,7 @@ void FlameColors::MakeLegend(const FlameTree& tree) {
   bool has_inlined = false;
   std::vector<std::string_view> present;
   for (const FlameFrame& frame : tree.frames) {
-    const std::string_view kind = frame.leading ? "t" : KindClass(frame.kind);
+    const std::string_view kind = KindClass(frame);
     has_inlined |= IsNative(frame) && frame.inlined;
     if (std::find(present.begin(), present.end(), kind) == present.end()) {
       present.push_back(kind);

@@ -12,9 +12,10 @@
 
 namespace whyslow {
 
-// "k" kernel, "p" Python, "j" JIT, "w" wait, "o" note, "t" thread or process; native code "n0" to
-// "n7" by module, with an "i" behind it where the compiler inlined. A module's hue comes from its
-// name, so that it is the same in every picture, unless a heavier module of this one has it.
+// "k" kernel, "p" Python, "j" JIT, "o" note, "t" thread or process; waits "w0" to "w8" by
+// WaitFamily, "wq" where the thread was idle; native code "n0" to "n7" by module, with an "i"
+// behind it where the compiler inlined. A module's hue comes from its name, so that it is the same
+// in every picture, unless a heavier module of this one has it.
 class FlameColors {
  public:
   explicit FlameColors(const FlameTree& tree);
@@ -33,7 +34,8 @@ class FlameColors {
   std::vector<std::pair<std::string, std::string>> legend_;
 };
 
-// "kernel", "Python": for a class without its number.
+// ("k", "kernel"), ("w0", "wait: network"), ("n", "native"): words for a class, in the order of the
+// legend; native classes without what stands behind the "n".
 const std::vector<std::pair<std::string_view, std::string_view>>& FlameKinds();
 
 }  // namespace whyslow

@@ -21,7 +21,8 @@ namespace {
 constexpr int64_t kLargestExact = int64_t{1} << 53;
 
 // The data that viewer/flamegraph.js reads: frames once each, and the tree as triples in the order
-// of a walk (frame, levels to go up first, own value), so that 50,000 frames stay below a megabyte.
+// of a walk (frame, levels to go up first, own value), so that 50,000 frames stay below a megabyte;
+// then pairs of a node's place in that order and how many waits end there.
 class DataWriter {
  public:
   DataWriter(const FlamegraphPicture& picture, std::ostream& out) : picture_(picture), out_(out) {}
@@ -98,15 +99,20 @@ class DataWriter {
     };
     push_children(nodes[0], 1);
     std::string_view comma;
-    while (!pending.empty()) {
+    std::string waits;
+    for (size_t written = 1; !pending.empty(); ++written) {
       const auto [index, at] = pending.back();
       pending.pop_back();
       out_ << comma << nodes[index].frame << ',' << depth + 1 - at << ',' << own[index];
       comma = ",";
       depth = at;
       push_children(nodes[index], at + 1);
+      if (nodes[index].waits > 0) {
+        waits += waits.empty() ? "" : ",";
+        waits += std::to_string(written) + "," + std::to_string(nodes[index].waits);
+      }
     }
-    out_ << ']';
+    out_ << "],\n\"waits\":[" << waits << ']';
   }
 
   const FlamegraphPicture& picture_;

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "exporters/clean_text.h"
+#include "profile/wait_facts.h"
 
 namespace whyslow {
 namespace {
@@ -35,19 +36,12 @@ std::string ThreadName(const Profile& profile, const Sample& sample) {
 
 // The saved location is the kind alone, `[wait: socket]`, so that equal waits are one row; whom a
 // sample waited for stands in its labels.
-std::string WaitName(const Profile& profile, const Sample& sample, const std::string& kind) {
-  if (!kind.ends_with(']')) {
-    return kind;
+void TellWait(const Profile& profile, const Sample& sample, FlameFrame& frame) {
+  const std::optional<WaitFacts> facts = WaitFactsOf(profile, sample);
+  if (facts && frame.name == absl::StrFormat("[wait: %s]", facts->kind_name)) {
+    frame.name = CleanText(absl::StrFormat("[wait: %s]", WaitWords(*facts)));
   }
-  std::string name = kind.substr(0, kind.size() - 1);
-  for (const std::string_view key : {"peer", "protocol"}) {
-    const std::string_view text = profile.TextLabel(sample, key);
-    if (!text.empty()) {
-      name += ' ';
-      name += text;
-    }
-  }
-  return name + ']';
+  frame.idle = IsIdle(profile, sample);
 }
 
 std::string FrameName(const ShownFrame& frame, bool lines) {
@@ -94,15 +88,14 @@ void AppendShownStack(const Profile& profile, const Sample& sample, const Export
     AppendShownFrames(profile, leaf_first[i], shown);
   }
   for (size_t i = 0; i < shown.size(); ++i) {
-    std::string name = FrameName(shown[i], options.lines);
-    if (i + 1 == shown.size() && shown[i].kind == ModuleKind::kWait) {
-      name = WaitName(profile, sample, name);
-    }
-    root_first.push_back({.name = CleanText(name),
+    root_first.push_back({.name = CleanText(FrameName(shown[i], options.lines)),
                           .kind = shown[i].kind,
                           .module_path = std::string(shown[i].module_path),
                           .file = std::string(shown[i].file),
                           .inlined = shown[i].inlined});
+    if (i + 1 == shown.size() && shown[i].kind == ModuleKind::kWait) {
+      TellWait(profile, sample, root_first.back());
+    }
   }
 }
 

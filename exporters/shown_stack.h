@@ -14,7 +14,8 @@ namespace whyslow {
 // Appends the frames of a sample, root first: the leading ones that `options.roots` asks for, then
 // the stack. Names are clean (clean_text.h):
 //   "read_[k]"  "get (views.py)"  "get (views.py:12)"  "[libc.so.6+0x8a3f]"
-//   "[wait: socket 127.0.0.1:5432 postgresql]"  "[truncated: stack copy ended]"
+//   "[wait: socket 127.0.0.1:5432 postgresql]"  "[wait: file /var/lib/x.db]"
+//   "[truncated: stack copy ended]"
 void AppendShownStack(const Profile& profile, const Sample& sample, const ExportOptions& options,
                       std::vector<FlameFrame>& root_first);
 

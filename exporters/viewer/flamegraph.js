@@ -29,6 +29,7 @@
   const total = new Float64Array(count);
   const start = new Float64Array(count);   // value at the left side
   const end = new Int32Array(count);       // the first node that is not below this one
+  const waits = new Map();                 // how many waits end in a node
 
   function readTree() {
     let last = 0;
@@ -49,6 +50,7 @@
         end[parent[i]] = Math.max(end[parent[i]], end[i]);
       }
     }
+    for (let at = 0; at < data.waits.length; at += 2) waits.set(data.waits[at], data.waits[at + 1]);
     const filled = new Float64Array(count);
     for (let i = 1; i < count; ++i) {
       start[i] = start[parent[i]] + filled[parent[i]];
@@ -417,12 +419,20 @@
     const row = frame(node);
     tip.replaceChildren();
     htmlElement('b', '', tip, row.name);
-    const where = [data.kinds[row.color.replace(/\di?$/, '')], row.module, row.file];
+    const where = [data.kinds[row.color] || data.kinds[row.color.replace(/\di?$/, '')], row.module, row.file];
     if (row.color.endsWith('i')) where[0] += ', inlined';
     htmlElement('div', 'where', tip, node === 0 ? data.title : where.filter(Boolean).join(' · '));
     const table = htmlElement('table', '', tip);
     addTipRow(table, 'total', total[node], node);
     addTipRow(table, 'self', self[node], node);
+    if (waits.has(node)) addWaits(table, waits.get(node), self[node]);
+  }
+
+  function addWaits(table, number, value) {
+    const line = htmlElement('tr', '', table);
+    htmlElement('td', '', line, 'waits');
+    htmlElement('td', '', line, grouped(number, 0));
+    if (TIME_UNITS[data.unit]) htmlElement('td', '', line, `${exactValue(value / number)} on average`);
   }
 
   function addTipRow(table, label, value, node) {

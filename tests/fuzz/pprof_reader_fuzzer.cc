@@ -27,6 +27,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   WHYSLOW_CHECK(again.ok());
   WHYSLOW_CHECK(again->samples.size() == profile->samples.size());
   WHYSLOW_CHECK(again->values == profile->values);
+  WHYSLOW_CHECK(again->wait_times == profile->wait_times);
   WHYSLOW_CHECK(again->unknown_fields == profile->unknown_fields);
   return 0;
 }

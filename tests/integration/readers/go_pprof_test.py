@@ -106,6 +106,15 @@ class GoPprof(unittest.TestCase):
         self.assertIn("1: 0x1000/0x1000000/0x1000 /usr/bin/python3.11", raw)
         self.assertIn("protocol:[postgresql]", raw)
 
+    def test_go_skips_our_own_field_and_shows_waits(self):
+        waits = self.sample("waits")
+        top = pprof("-top", "-unit=ms", "-sample_index=wait", waits)
+        self.assertRegex(top, r"9000ms\s+59\.37%.*\[wait: condition\]")
+        self.assertIn("idle:[yes]", pprof("-raw", waits))
+        again = self.path("again.pb.gz")
+        tool("convert", waits, again)
+        self.assertEqual(pprof("-raw", waits), pprof("-raw", again))
+
     def test_labels_can_be_roots_in_go(self):
         tree = pprof("-top", "-unit=ms", "-tagroot=endpoint", self.sample("server"))
         self.assertRegex(tree, r"GET /users/<id>")

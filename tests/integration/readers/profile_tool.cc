@@ -1,6 +1,6 @@
 // Writes sample profiles and converts files, for tests that hand our files to other programs.
 //
-//   profile_tool sample server|cpu|hostile|large OUT     the format follows the name
+//   profile_tool sample server|waits|cpu|hostile|large OUT     the format follows the name
 //   profile_tool convert IN OUT
 #include <cstdio>
 #include <string>
@@ -18,6 +18,9 @@ namespace {
 absl::StatusOr<Profile> SampleProfile(const std::string& name) {
   if (name == "server") {
     return ServerProfile();
+  }
+  if (name == "waits") {
+    return WaitingProfile();
   }
   if (name == "cpu") {
     return CpuProfile();

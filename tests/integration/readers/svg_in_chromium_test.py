@@ -21,7 +21,7 @@ BROWSERS = {}
 def setUpModule():
     folder = tempfile.TemporaryDirectory(prefix="whyslow-svg-")
     unittest.addModuleCleanup(folder.cleanup)
-    for name in ("server", "cpu", "hostile", "large"):
+    for name in ("server", "waits", "cpu", "hostile", "large"):
         FILES[name] = os.path.join(folder.name, name + ".svg")
         subprocess.run([TOOL, "sample", name, FILES[name]], check=True)
     for name, dark in (("light", False), ("dark", True)):
@@ -228,6 +228,28 @@ class FlamegraphInChromium(unittest.TestCase):
         for words in ("copy_page_[k]", "kernel", "30 samples", "30.00 % of all"):
             self.assertIn(words, self.tip())
 
+    def test_the_tooltip_of_a_wait_has_its_family_and_how_many_there_were(self):
+        self.open("waits")
+        self.browser.hover(self.frame("[wait: socket"))
+        for words in ("[wait: socket 127.0.0.1:5432 postgresql]", "wait: network", "600.000 ms", "waits", "12",
+                      "50.000 ms on average"):
+            self.assertIn(words, self.tip())
+        self.browser.hover(self.frame("Query"))
+        self.assertNotIn("on average", self.tip())
+        self.browser.hover(self.frame("[wait: condition"))
+        self.assertIn("idle", self.tip())
+
+    def test_families_of_waits_have_colours_of_their_own_and_a_legend(self):
+        for browser in BROWSERS.values():
+            self.browser = browser
+            self.open("waits")
+            legend = self.browser.run("""
+                return [...document.querySelectorAll('#legend span')].map((entry) =>
+                    [entry.textContent, getComputedStyle(entry.querySelector('rect')).fill]);""")
+            waits = {words: fill for words, fill in legend if words.startswith("wait: ") or words == "idle"}
+            self.assertEqual(len(waits), 10)
+            self.assertEqual(len({fill for _, fill in legend}), len(legend))
+
     def test_the_tooltip_stays_on_the_page(self):
         self.open("server", width=500)
         for name in ("json::Parse", "std::vector", "[wait: sleep"):
@@ -285,7 +307,7 @@ class FlamegraphInChromium(unittest.TestCase):
     def test_colours_are_readable_in_both_schemes(self):
         for scheme, browser in BROWSERS.items():
             self.browser = browser
-            for name in ("server", "hostile", "large"):
+            for name in ("server", "waits", "hostile", "large"):
                 self.open(name)
                 self.assert_contrast(scheme, name)
             self.open("server")

@@ -9,6 +9,7 @@
 #include "exporters/profile_title.h"
 #include "exporters/shown_value.h"
 #include "profile/profile_builder.h"
+#include "profile/wait_kind.h"
 #include "tests/support/sample_profiles.h"
 
 // How the picture looks and behaves is asked in a browser: tests/integration/readers.
@@ -62,10 +63,61 @@ TEST(FlameColors, SayWhatKindOfCodeRuns) {
   EXPECT_EQ(colors.ClassOf({.kind = ModuleKind::kKernel}), "k");
   EXPECT_EQ(colors.ClassOf({.kind = ModuleKind::kPython}), "p");
   EXPECT_EQ(colors.ClassOf({.kind = ModuleKind::kJit}), "j");
-  EXPECT_EQ(colors.ClassOf({.kind = ModuleKind::kWait}), "w");
+  EXPECT_EQ(colors.ClassOf({.name = "[waiting]", .kind = ModuleKind::kWait}), "w");
   EXPECT_EQ(colors.ClassOf({.kind = ModuleKind::kNote}), "o");
   EXPECT_EQ(colors.ClassOf({.leading = true}), "t");
   EXPECT_THAT(colors.legend(), testing::Contains(Pair("p", "Python")));
+}
+
+TEST(FlameColors, WaitsHaveOneColourAFamilyAndIdleOnesAreApart) {
+  const FlameColors colors(TreeOf(WaitingProfile()));
+  const auto class_of = [&](const char* name, bool idle = false) {
+    return colors.ClassOf({.name = name, .kind = ModuleKind::kWait, .idle = idle});
+  };
+
+  EXPECT_EQ(class_of("[wait: socket 127.0.0.1:5432 postgresql]"), class_of("[wait: dns]"));
+  EXPECT_NE(class_of("[wait: socket]"), class_of("[wait: mutex]"));
+  EXPECT_EQ(class_of("[wait: socket]", true), class_of("[wait: mutex]", true));
+  EXPECT_NE(class_of("[wait: socket]", true), class_of("[wait: socket]"));
+}
+
+TEST(FlameColors, EveryFamilyHasAColourAndItsWords) {
+  const std::string svg = Svg(WaitingProfile());
+  for (size_t family = 0; family <= static_cast<size_t>(kLastWaitFamily); ++family) {
+    const std::string color = "w" + std::to_string(family);
+    const std::string words = "wait: " + std::string(NameOf(static_cast<WaitFamily>(family)));
+    EXPECT_THAT(FlameKinds(), testing::Contains(Pair(color, words)));
+    EXPECT_THAT(svg, HasSubstr("\n." + color + " { fill: #"));
+    EXPECT_THAT(svg, HasSubstr("\n  ." + color + " { fill: #")) << "in the dark scheme";
+  }
+}
+
+TEST(FlameColors, TheLegendNamesTheWaitsThatAreThere) {
+  const std::string some = Svg(ServerProfile());
+
+  EXPECT_THAT(some, HasSubstr("[\"w0\",\"wait: network\"]"));
+  EXPECT_THAT(some, HasSubstr("[\"w5\",\"wait: sleep\"]"));
+  EXPECT_THAT(some, testing::Not(HasSubstr("[\"w3\",")));
+  EXPECT_THAT(some, testing::Not(HasSubstr("[\"wq\",")));
+  EXPECT_THAT(Svg(WaitingProfile()), HasSubstr("[\"wq\",\"idle\"]"));
+}
+
+TEST(FlamegraphSvg, AnIdleWaitIsABoxApartFromABusyOneOfTheSameName) {
+  ProfileBuilder builder;
+  builder.SetValueTypes({{"waits", "count"}, {"wall", "nanoseconds"}});
+  const LocationIndex wait = builder.AddNamedLocation(
+      builder.AddModule({.kind = ModuleKind::kWait, .path = builder.AddString("[wait]")}),
+      builder.AddFunction({.name = builder.AddString("[wait: poll]")}), 0);
+  const StackIndex stack = builder.AddStack({{wait}});
+  const std::vector<Label> idle = {builder.TextLabel("idle", "yes")};
+  builder.AddSample(stack, LabelSetIndex(), {{3, 3000}});
+  builder.AddSample(stack, builder.AddLabels(idle), {{1, 5000}});
+
+  const std::string svg = Svg(builder.profile());
+
+  EXPECT_THAT(svg, HasSubstr("[\"[wait: poll]\",\"w1\","));
+  EXPECT_THAT(svg, HasSubstr("[\"[wait: poll]\",\"wq\","));
+  EXPECT_THAT(svg, HasSubstr("\"waits\":[1,3,2,1]"));
 }
 
 TEST(FlameColors, HeavyModulesHaveHuesOfTheirOwnAndInlinedCodeIsMarked) {

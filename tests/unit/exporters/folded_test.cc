@@ -126,6 +126,34 @@ TEST_F(FoldedTest, AWaitNamesItsPeerAndProtocol) {
               ElementsAre("f;[wait: sleep] 1", "f;[wait: socket 127.0.0.1:5432 postgresql] 1"));
 }
 
+TEST(Folded, AWaitSaysWhatItsKindIsToldApartBy) {
+  const std::vector<std::string> lines = Folded(WaitingProfile(), {.roots = {}});
+
+  for (const char* frame :
+       {"[wait: tls 10.0.0.1:443 https handshake] 80000", "[wait: file /var/lib/x.db] 20000",
+        "[wait: syscall getrandom] 7000", "[wait: mutex] 200000",
+        "[wait: accept 0.0.0.0:8080] 4000000", "[wait: socket 127.0.0.1:5432 postgresql] 1200000",
+        "[wait: runqueue] 2000"}) {
+    EXPECT_THAT(lines, testing::Contains(testing::EndsWith(frame)));
+  }
+}
+
+TEST(Folded, AnotherProgramsWaitFrameStaysAsItIs) {
+  Profile profile = WaitingProfile();
+  for (std::string& text : profile.strings) {
+    text = text == "[wait: sleep]" ? "[waiting] for rain" : text;
+  }
+
+  EXPECT_THAT(Folded(profile), testing::Contains(HasSubstr(";[waiting] for rain 200000")));
+}
+
+TEST(Folded, AProfileOfWaitsCountsMicroseconds) {
+  Profile profile = WaitingProfile();
+  profile.default_sample_type = profile.value_types[3].type;
+
+  EXPECT_EQ(TotalOf(Folded(profile)), 15'159'000);
+}
+
 TEST_F(FoldedTest, UnresolvedFramesNameModuleAndOffset) {
   const ModuleIndex libc = builder_.AddModule({.path = builder_.AddString("/lib/libc.so.6")});
   Add({builder_.AddLocation(libc, 0x8a3f)}, 1000);
