@@ -2,6 +2,7 @@
 #include "cli/output_files.h"
 #include "cli/profile_files.h"
 #include "cli/signals.h"
+#include "profile/profile_filter.h"
 
 namespace whyslow {
 
@@ -10,9 +11,12 @@ ExitCode RunExport(const Options& options, const Console& console) {
   if (!outputs.ok()) {
     return console.Fail(outputs.status(), About::kUsage);
   }
-  const absl::StatusOr<Profile> profile = LoadProfiles(options.files, options.filter);
+  absl::StatusOr<Profile> profile = LoadProfiles(options.files, options.filter);
   if (!profile.ok()) {
     return console.Fail(profile.status(), About::kFile);
+  }
+  if (!options.idle.value_or(true)) {
+    profile = FilterProfile(*std::move(profile), {.idle = false});
   }
   const absl::StatusOr<std::unique_ptr<SignalWatcher>> signals =
       SignalWatcher::Start(FirstSignal::kGivesUp);

@@ -117,8 +117,14 @@ absl::Status SetBy(const std::string& text, Options& options) {
   return Store(ParseChoice<GroupBy>(text, {{"function", GroupBy::kFunction},
                                            {"line", GroupBy::kLine},
                                            {"thread", GroupBy::kThread},
-                                           {"process", GroupBy::kProcess}}),
+                                           {"process", GroupBy::kProcess},
+                                           {"wait", GroupBy::kWait}}),
                options.by);
+}
+
+absl::Status SetIdle(const std::string& text, Options& options) {
+  ASSIGN_OR_RETURN(options.idle, ParseYesNo(text));
+  return absl::OkStatus();
 }
 
 absl::Status SetLimit(const std::string& text, Options& options) {
@@ -214,8 +220,18 @@ constexpr Flag kFilterFlags[] = {
      [](Text text, Options& o) { return StoreRegex(text, o.filter.thread); }},
 };
 
-constexpr Flag kGroupFlags[] = {
-    {"--by", "function|line|thread|process", "What the rows are (default: function)", SetBy},
+constexpr Flag kReportFlags[] = {
+    {"--by", "function|line|thread|process|wait",
+     "What the rows are; wait: what was waited for, and where (default: function)", SetBy},
+    {"--idle", "yes|no",
+     "Also the waits of threads that had nothing to do; no: only say how much that was (default: "
+     "no)",
+     SetIdle},
+};
+
+constexpr Flag kExportFlags[] = {
+    {"--idle", "yes|no", "Also the waits of threads that had nothing to do (default: yes)",
+     SetIdle},
 };
 
 constexpr Flag kTableFlags[] = {
@@ -279,6 +295,7 @@ constexpr const char* kReportExamples =
     "Examples:\n"
     "  whyslow report whyslow-4711-20260101T120000Z.pb.gz\n"
     "  whyslow report worker1.pb.gz worker2.pb.gz --by line --limit 10\n"
+    "  whyslow report wall.pb.gz --by wait\n"
     "  whyslow report cpu.pb.gz --focus 'json|yaml' --json\n"
     "\n"
     "self: the function itself ran. total: it, or something that it called. Several files are\n"
@@ -333,7 +350,7 @@ std::vector<CommandRow> MakeCommands() {
        "FILE... [options]",
        "Tables of saved profiles in the terminal",
        kReportExamples,
-       {kGroupFlags, table, filter, console},
+       {kReportFlags, table, filter, console},
        "FILE",
        1,
        SIZE_MAX},
@@ -342,7 +359,7 @@ std::vector<CommandRow> MakeCommands() {
        "FILE --output OUT... [options]",
        "Convert a saved profile to other formats",
        kExportExamples,
-       {output, filter, console},
+       {output, kExportFlags, filter, console},
        "FILE",
        1,
        1},

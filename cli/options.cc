@@ -165,6 +165,11 @@ absl::Status CheckWhole(const CommandRow& row, const Options& options) {
         return UsageError("export", "--output is missing", SeeHelp(row));
       }
       break;
+    case Command::kReport:
+      if (options.by == GroupBy::kWait && !options.value_type.empty()) {
+        return UsageError("--value", "--by wait always shows waiting time", SeeHelp(row));
+      }
+      break;
     default:
       break;
   }

@@ -52,7 +52,8 @@ struct Options {
   std::vector<std::string> files;
   FilterChoice filter;
   GroupBy by = GroupBy::kFunction;
-  std::string value_type;  // --value; empty: the profile's default
+  std::optional<bool> idle;  // report: no unless said otherwise; export: yes
+  std::string value_type;    // --value; empty: the profile's default
   std::optional<size_t> limit;
   bool json = false;
 };

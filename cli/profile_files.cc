@@ -8,6 +8,7 @@
 #include "cli/regex.h"
 #include "exporters/pprof_reader.h"
 #include "profile/profile_filter.h"
+#include "profile/wait_table.h"
 
 namespace whyslow {
 namespace {
@@ -81,6 +82,15 @@ absl::StatusOr<size_t> ChooseColumn(const Profile& profile, const std::string& v
   return MakeStatus(absl::StatusCode::kInvalidArgument,
                     absl::StrFormat("--value %s: the profile has no such value. It has %s",
                                     value_type, ValueTypesOf(profile)));
+}
+
+absl::StatusOr<size_t> ChooseWaitColumn(const Profile& profile) {
+  if (!KnowsWaits(profile)) {
+    return MakeStatus(absl::StatusCode::kInvalidArgument,
+                      absl::StrFormat("--by wait: the profile has no waiting time. It has %s",
+                                      ValueTypesOf(profile)));
+  }
+  return *profile.FindValueType("wait");
 }
 
 }  // namespace whyslow

@@ -18,4 +18,7 @@ absl::StatusOr<Profile> LoadProfiles(const std::vector<std::string>& files,
 // The column named by --value, or the default one. kInvalidArgument: the profile has none.
 absl::StatusOr<size_t> ChooseColumn(const Profile& profile, const std::string& value_type);
 
+// The column of waiting time. kInvalidArgument: the profile has none.
+absl::StatusOr<size_t> ChooseWaitColumn(const Profile& profile);
+
 }  // namespace whyslow

@@ -15,8 +15,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr int kJsonVersion = 1;
-
 std::string_view NameOf(GroupBy by) {
   switch (by) {
     case GroupBy::kFunction:
@@ -27,6 +25,8 @@ std::string_view NameOf(GroupBy by) {
       return "thread";
     case GroupBy::kProcess:
       return "process";
+    case GroupBy::kWait:
+      return "wait";
   }
   return "";
 }
@@ -48,12 +48,6 @@ std::string ShownName(const TableRow& row, GroupBy by) {
                        : absl::StrFormat("%s (%s:%d)", row.name, row.file, row.line);
 }
 
-std::string RowsLeftOut(size_t rows, size_t limit) {
-  return rows <= limit
-             ? ""
-             : absl::StrFormat("%s more rows; --limit N shows more\n", WithThousands(rows - limit));
-}
-
 // Text of any bytes: what is no UTF-8 is replaced, for JSON has no other bytes.
 std::string Dump(const Json& json) {
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
@@ -64,6 +58,19 @@ Json ChangeAsJson(const Change& change) {
 }
 
 }  // namespace
+
+std::string RowsLeftOut(size_t rows, size_t limit) {
+  return rows <= limit
+             ? ""
+             : absl::StrFormat("%s more rows; --limit N shows more\n", WithThousands(rows - limit));
+}
+
+std::string IdleLeftOutLine(int64_t value, std::string_view unit) {
+  const auto amount = static_cast<double>(value);
+  return value == 0 ? ""
+                    : absl::StrFormat("idle waits left out: %s; --idle yes shows them\n",
+                                      ValueScale(unit, amount).Format(amount));
+}
 
 std::string TableAsText(const FunctionTable& table, GroupBy by, const TextStyle& style) {
   const auto whole = static_cast<double>(table.total);
@@ -117,7 +124,7 @@ std::string DiffAsText(const ProfileDiff& diff, const TextStyle& style) {
 }
 
 std::string TableAsJson(const FunctionTable& table, GroupBy by, int64_t duration_nanos,
-                        size_t limit) {
+                        size_t limit, int64_t idle_left_out) {
   Json rows = Json::array();
   for (size_t i = 0; i < std::min(limit, table.rows.size()); ++i) {
     const TableRow& row = table.rows[i];
@@ -136,11 +143,12 @@ std::string TableAsJson(const FunctionTable& table, GroupBy by, int64_t duration
     rows.push_back(std::move(json));
   }
   return Dump({{"format", "whyslow-report"},
-               {"version", kJsonVersion},
+               {"version", kReportJsonVersion},
                {"by", NameOf(by)},
                {"value", {{"type", table.type}, {"unit", table.unit}}},
                {"duration_nanos", duration_nanos},
                {"total", table.total},
+               {"idle_left_out", idle_left_out},
                {"rows", std::move(rows)},
                {"rows_left_out", table.rows.size() - std::min(limit, table.rows.size())}});
 }
@@ -155,7 +163,7 @@ std::string DiffAsJson(const ProfileDiff& diff, size_t limit) {
                     {"total", ChangeAsJson(row.total)}});
   }
   return Dump({{"format", "whyslow-diff"},
-               {"version", kJsonVersion},
+               {"version", kReportJsonVersion},
                {"value", {{"type", diff.type}, {"unit", diff.unit}}},
                {"per_second", diff.per_second},
                {"total", ChangeAsJson(diff.whole)},

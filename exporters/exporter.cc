@@ -6,6 +6,7 @@
 #include "exporters/flamegraph_svg.h"
 #include "exporters/folded.h"
 #include "exporters/pprof_writer.h"
+#include "exporters/summary_json.h"
 
 namespace whyslow {
 namespace {
@@ -43,6 +44,11 @@ const std::vector<Format>& Formats() {
        {".svg"},
        [](const ExportOptions& options) -> std::unique_ptr<Exporter> {
          return std::make_unique<FlamegraphSvgExporter>(options);
+       }},
+      {"json",
+       {".json"},
+       [](const ExportOptions&) -> std::unique_ptr<Exporter> {
+         return std::make_unique<SummaryJsonExporter>();
        }},
   };
   return formats;

@@ -35,7 +35,7 @@ absl::Status FinishStream(std::ostream& out);
 
 // One row a format: its name for --format, and what file names end in (the longest suffix wins).
 struct Format {
-  std::string_view name;                   // "pprof", "folded", "svg"
+  std::string_view name;                   // "pprof", "folded", "svg", "json"
   std::vector<std::string_view> suffixes;  // ".pb.gz", ".pprof"
   std::unique_ptr<Exporter> (*make)(const ExportOptions& options);
 };

@@ -8,6 +8,7 @@
 #include <span>
 #include <utility>
 
+#include "base/status.h"
 #include "profile/saturated_sum.h"
 
 namespace whyslow {
@@ -112,6 +113,7 @@ std::vector<TableRow> MakeRows(const Profile& profile, size_t column, GroupBy by
     case GroupBy::kLine:
       return RowsByFrame(profile, column, /*by_line=*/true);
     case GroupBy::kFunction:
+    case GroupBy::kWait:
       break;
   }
   return RowsByFrame(profile, column, /*by_line=*/false);
@@ -122,6 +124,7 @@ auto SortKey(const TableRow& row) { return std::tie(row.self, row.total); }
 }  // namespace
 
 FunctionTable MakeFunctionTable(const Profile& profile, size_t column, GroupBy by) {
+  WHYSLOW_CHECK(by != GroupBy::kWait);
   FunctionTable table;
   if (column >= profile.value_types.size()) {
     return table;

@@ -9,7 +9,8 @@
 
 namespace whyslow {
 
-enum class GroupBy : uint8_t { kFunction, kLine, kThread, kProcess };
+// Waits have a table of their own (wait_table.h).
+enum class GroupBy : uint8_t { kFunction, kLine, kThread, kProcess, kWait };
 
 // self: samples whose innermost frame is the row's. total: samples that have the row's frame
 // anywhere in the stack, each counted once however often the function recurses. For threads and
@@ -32,7 +33,7 @@ struct FunctionTable {
 };
 
 // Sums of one column of values. Equal name and file make one row: the same function of two builds
-// of a program is one.
+// of a program is one. Not for kWait.
 FunctionTable MakeFunctionTable(const Profile& profile, size_t column, GroupBy by);
 
 }  // namespace whyslow

@@ -1,7 +1,8 @@
 // A capture without a kernel: samples of a program that does not exist, so that everything around a
 // capture (signals, progress, files, exit codes) can be tested anywhere. Words in the environment
 // variable WHYSLOW_SCRIPT change it: "gone" (the target ends at once), "empty" (no samples),
-// "slow-names" (naming takes a minute), "refused" (StartSession is not permitted).
+// "slow-names" (naming takes a minute), "refused" (StartSession is not permitted), "waits"
+// (WaitingProfile).
 #include <chrono>
 #include <cstdlib>
 #include <string>
@@ -11,6 +12,7 @@
 #include "base/status.h"
 #include "cli/capture_session.h"
 #include "profile/profile_builder.h"
+#include "tests/support/sample_profiles.h"
 
 namespace whyslow {
 namespace {
@@ -56,7 +58,7 @@ class ScriptedSession final : public CaptureSession {
   const std::vector<std::string>& notes() const override { return notes_; }
   absl::StatusOr<CaptureResult> Stop() override {
     CaptureResult result;
-    result.profile = MakeProfile(comments_);
+    result.profile = ScriptSays("waits") ? WaitingProfile() : MakeProfile(comments_);
     result.audit.samples = ScriptSays("empty") ? 0 : kSamples;
     result.audit.truncated = {{"stack copy ended", 1}};
     result.audit.duration = std::chrono::seconds(1);

@@ -483,6 +483,49 @@ class SavedProfiles(CliTest):
         self.assertNotIn("work", self.run_it("report", "a.pb.gz", "--hide", "^wo").stdout)
         self.assertIn("cpu: 0.00 ns in all", self.run_it("report", "a.pb.gz", "--focus", "absent").stdout)
 
+    def test_report_by_wait_names_reason_place_and_durations(self):
+        self.write_waits()
+        lines = self.run_it("report", "waits.pb.gz", "--by", "wait").stdout.splitlines()
+        self.assertEqual(lines[0], "wait: 2.16 s in all, 46 waits")
+        self.assertRegex(lines[2], r"^1\.20 s +55\.6 % +24 +50\.00 ms +50\.00 ms +50\.00 ms  "
+                                   r"socket 127\.0\.0\.1:5432 postgresql in Query \(db\.cc:21\)$")
+        self.assertEqual(lines[-1], "idle waits left out: 13.00 s; --idle yes shows them")
+        report = json.loads(self.run_it("report", "waits.pb.gz", "--by", "wait", "--json", "--idle", "yes").stdout)
+        self.assertEqual((report["total"], report["idle_left_out"]), (15_159_000_000, 0))
+        self.assertEqual([row["kind"] for row in report["rows"] if row["idle"]], ["condition", "accept"])
+
+    def test_report_leaves_idle_waits_out_and_says_how_much(self):
+        self.write_waits()
+        busy = self.run_it("report", "waits.pb.gz").stdout
+        self.assertTrue(busy.startswith("wall: 4.16 s in all\n"), busy)
+        self.assertIn("idle waits left out: 13.00 s", busy)
+        self.assertIn("wall: 17.16 s in all", self.run_it("report", "waits.pb.gz", "--idle", "yes").stdout)
+        self.assertNotIn("idle", self.run_it("report", "waits.pb.gz", "--value", "cpu").stdout)
+
+    def test_durations_are_added_up_over_files(self):
+        self.write_waits()
+        report = json.loads(self.run_it("report", "waits.pb.gz", "waits.pb.gz", "--by", "wait", "--json").stdout)
+        socket = report["rows"][0]
+        self.assertEqual((socket["count"], socket["timed"], socket["p50_ns"]), (48, 48, 50_000_000))
+
+    def test_report_by_wait_of_a_profile_without_waits_is_1(self):
+        self.assert_fails(self.run_it("report", "a.pb.gz", "--by", "wait"), 1, "no waiting time")
+
+    def test_export_with_and_without_idle_waits(self):
+        self.write_waits()
+        self.run_it("export", "waits.pb.gz", "-o", "all.folded", "summary.json")
+        self.run_it("export", "waits.pb.gz", "-o", "busy.folded", "busy.pb.gz", "--idle", "no")
+        self.assertIn("[wait: accept 0.0.0.0:8080]", (self.folder / "all.folded").read_text())
+        self.assertNotIn("[wait: accept", (self.folder / "busy.folded").read_text())
+        self.assertEqual(json.loads((self.folder / "summary.json").read_text())["times"]["idle_ns"], 13_000_000_000)
+        report = json.loads(self.run_it("report", "busy.pb.gz", "--by", "wait", "--json").stdout)
+        self.assertEqual((report["timed"], report["idle_left_out"]), (43, 0))
+
+    def write_waits(self):
+        result = self.run_it("attach", "--pid", os.getpid(), "-d", "50ms", "-o", "waits.pb.gz",
+                             env={"WHYSLOW_SCRIPT": "waits"})
+        self.assertEqual(result.returncode, 0, result.stderr)
+
     def test_export_converts(self):
         result = self.run_it("export", "a.pb.gz", "--output", "b.folded", "c.svg", "--root", "none")
         self.assertEqual(result.returncode, 0, result.stderr)

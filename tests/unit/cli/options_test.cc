@@ -287,6 +287,20 @@ TEST(Options, ReportTakesAnyNumberOfFiles) {
   EXPECT_THAT(ProblemWith({"report"}), HasSubstr("a file is missing"));
 }
 
+TEST(Options, IdleWaitsAreForTheCommandToDecideUnlessSaid) {
+  EXPECT_EQ(Parsed({"report", "a"}).idle, std::nullopt);
+  EXPECT_EQ(Parsed({"report", "a", "--idle", "yes"}).idle, true);
+  EXPECT_EQ(Parsed({"export", "a", "-o", "b.svg", "--idle", "no"}).idle, false);
+  EXPECT_THAT(ProblemWith({"report", "a", "--idle", "maybe"}), HasSubstr("--idle maybe"));
+  EXPECT_THAT(ProblemWith({"diff", "a", "b", "--idle", "no"}), HasSubstr("no such option"));
+}
+
+TEST(Options, AReportByWaitShowsWaitingTimeOnly) {
+  EXPECT_EQ(Parsed({"report", "a", "--by", "wait"}).by, GroupBy::kWait);
+  EXPECT_THAT(ProblemWith({"report", "a", "--by", "wait", "--value", "cpu"}),
+              HasSubstr("--by wait always shows waiting time"));
+}
+
 TEST(Options, AFileNamedLikeACommandIsAFile) {
   EXPECT_THAT(Parsed({"report", "diff", "run"}).files, ElementsAre("diff", "run"));
 }

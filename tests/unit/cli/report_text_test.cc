@@ -81,6 +81,20 @@ TEST(TableAsJson, HasExactNumbersAndFullPaths) {
   EXPECT_EQ(json["rows"][0]["self"], 1'500'000'000);
 }
 
+TEST(IdleLeftOutLine, SaysHowMuchAndHowToSeeIt) {
+  EXPECT_EQ(IdleLeftOutLine(93'200'000'000, "nanoseconds"),
+            "idle waits left out: 93.20 s; --idle yes shows them\n");
+  EXPECT_EQ(IdleLeftOutLine(12, "count"), "idle waits left out: 12; --idle yes shows them\n");
+  EXPECT_EQ(IdleLeftOutLine(0, "nanoseconds"), "");
+}
+
+TEST(TableAsJson, SaysHowMuchIsLeftOut) {
+  const auto json =
+      nlohmann::json::parse(TableAsJson(TwoFunctions(), GroupBy::kFunction, 5, 1, 77));
+
+  EXPECT_EQ(json["idle_left_out"], 77);
+}
+
 TEST(TableAsJson, BytesThatAreNoUtf8DoNotBreakIt) {
   FunctionTable table = TwoFunctions();
   table.rows[0].name = "a\xff";

@@ -44,6 +44,7 @@ TEST(Formats, FollowTheNameOfTheFile) {
   EXPECT_EQ(NameFor("a.collapsed"), "folded");
   EXPECT_EQ(NameFor("a.txt"), "folded");
   EXPECT_EQ(NameFor("a.b.svg"), "svg");
+  EXPECT_EQ(NameFor("a.json"), "json");
 }
 
 TEST(Formats, AnUnknownNameIsAnErrorThatNamesWhatThereIs) {
@@ -95,7 +96,7 @@ TEST_P(EveryFormat, TakesAVeryDeepStack) {
   EXPECT_TRUE(Make()->Write(LargeProfile(/*frames=*/20'000, /*depth=*/20'000), out).ok());
 }
 
-INSTANTIATE_TEST_SUITE_P(All, EveryFormat, testing::Values("pprof", "folded", "svg"),
+INSTANTIATE_TEST_SUITE_P(All, EveryFormat, testing::Values("pprof", "folded", "svg", "json"),
                          [](const auto& test) { return test.param; });
 
 }  // namespace
