@@ -20,6 +20,11 @@ bool IsWrapperLibrary(std::string_view path) {
   return BeginsWithOneOf(path.substr(path.rfind('/') + 1), kNames);
 }
 
+bool IsInterpreter(std::string_view path) {
+  static constexpr std::array<std::string_view, 2> kNames = {"libpython", "python3"};
+  return BeginsWithOneOf(path.substr(path.rfind('/') + 1), kNames);
+}
+
 // Of programs that have the libraries inside, and of code that the compiler merged into its caller.
 bool IsWrapperFunction(std::string_view name) {
   static constexpr std::array<std::string_view, 13> kNames = {
@@ -45,8 +50,10 @@ WaitSiteFinder::Rank WaitSiteFinder::RankOf(const ShownFrame& frame) {
     case ModuleKind::kFile:
       break;
   }
-  return IsWrapperLibrary(frame.module_path) || IsWrapperFunction(frame.name) ? Rank::kWrapper
-                                                                              : Rank::kOwnCode;
+  if (IsWrapperLibrary(frame.module_path) || IsWrapperFunction(frame.name)) {
+    return Rank::kWrapper;
+  }
+  return IsInterpreter(frame.module_path) ? Rank::kInterpreter : Rank::kOwnCode;
 }
 
 const WaitSiteFinder::BestFrame& WaitSiteFinder::BestOf(LocationIndex location) {

@@ -19,8 +19,9 @@ struct WaitSite {
 };
 
 // Finds the innermost frame that is neither the kernel nor a wrapper of its calls (the C and C++
-// libraries, the loader, Go's and Rust's own runtime). Where a stack has none: the innermost
-// wrapper, else the kernel's innermost function.
+// libraries, the loader, Go's and Rust's own runtime), nor the Python interpreter's own code. Where
+// a stack has none: the interpreter's innermost function, else the innermost wrapper, else the
+// kernel's innermost function.
 class WaitSiteFinder {
  public:
   explicit WaitSiteFinder(const Profile& profile)
@@ -29,7 +30,7 @@ class WaitSiteFinder {
   WaitSite Find(StackIndex stack);
 
  private:
-  enum class Rank : uint8_t { kNotAsked, kNone, kKernel, kWrapper, kOwnCode };
+  enum class Rank : uint8_t { kNotAsked, kNone, kKernel, kWrapper, kInterpreter, kOwnCode };
   // The best frame of a location, as a place in what AppendShownFrames gives.
   struct BestFrame {
     Rank rank = Rank::kNotAsked;

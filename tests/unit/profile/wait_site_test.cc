@@ -43,6 +43,14 @@ TEST_F(WaitSiteTest, APythonFunctionIsOwnCode) {
   EXPECT_EQ(Site({Wait(), At("recv", "/lib/libc.so.6"),
                   At("Cursor.execute", "[python]", ModuleKind::kPython), At("main")}),
             "Cursor.execute");
+  EXPECT_EQ(Site({Wait(), At("recv", "/lib/libc.so.6"), At("sock_recv", "/usr/bin/python3.11"),
+                  At("Cursor.execute", "[python]", ModuleKind::kPython),
+                  At("Py_RunMain", "/usr/bin/python3.11")}),
+            "Cursor.execute");
+  EXPECT_EQ(
+      Site({Wait(), At("recv", "/lib/libc.so.6"), At("sock_recv", "/usr/lib/libpython3.9.so.1"),
+            At("Py_RunMain", "/usr/bin/python3.9")}),
+      "sock_recv");
 }
 
 TEST_F(WaitSiteTest, MergedFunctionsAreAskedInnermostFirst) {
