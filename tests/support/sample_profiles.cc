@@ -236,8 +236,8 @@ Profile WaitingProfile() {
   WaitingThread main(scene, 4711, "server");
   const LocationIndex loop = own(0x2000, "main", "/src/main.cc", 12);
   const auto once = [&](std::string_view kind, uint64_t address, std::string_view function,
-                        std::vector<std::pair<std::string_view, std::string_view>> labels,
-                        std::vector<int64_t> milliseconds) {
+                        const std::vector<std::pair<std::string_view, std::string_view>>& labels,
+                        const std::vector<int64_t>& milliseconds) {
     scene.Waits({wait(kind), schedule, own(address, function, "/src/main.cc", 30), loop},
                 main.Waiting(kind, labels), milliseconds);
   };

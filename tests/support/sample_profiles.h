@@ -11,9 +11,9 @@ namespace whyslow {
 Profile ServerProfile();
 
 // A server's waits of all families, in wall mode, each with its duration, but for the run queue,
-// which nobody counts. In 10 s: 2 s on CPUs; two threads (`worker-1`, `worker-2`) wait 1.2 s for
-// PostgreSQL in `Query` (12 times 50 ms each, db.cc:21), 2 ms in the run queue; idle: 9 s in
-// `NextJob`, 4 s in accept. The rest: WaitingProfile's own list.
+// which nobody counts, and throttling. wall: 17,159 ms in all, 2,000 of it on CPUs. `worker-1` and
+// `worker-2` wait for PostgreSQL in `Query` (db.cc:21), 12 times 50 ms each, then 1 ms each in the
+// run queue. Idle: 9,000 ms in `NextJob`, 4,000 ms in accept.
 Profile WaitingProfile();
 
 // Only samples on the processor, 100 in all, as `--mode cpu` makes them.
