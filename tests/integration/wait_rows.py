@@ -95,6 +95,11 @@ class Rows(list):
                                                                         if len(rows) > most else []))
 
 
+def rows_of(path):
+    pprof = PprofFile(path)
+    return Rows(Row(pprof, sample) for sample in pprof.samples)
+
+
 class WaitProfile:
     def __init__(self, outcome):
         self.outcome = outcome
@@ -106,14 +111,33 @@ class WaitProfile:
         self.end = self.begin + self.duration
 
 
+class WaitCase(t.Case):
+    """A test that needs waits in profiles that USER makes with OPTIONS."""
+
+    OPTIONS = ("--bpf", "auto")
+    USER = None
+
+    def setUp(self):
+        super().setUp()
+        reason = why_not_measured(self.OPTIONS, self.USER)
+        if reason:
+            self.skipTest(reason)
+
+    def read(self, outcome):
+        self.assert_profile(outcome)
+        profile = WaitProfile(outcome)
+        self.assertEqual(profile.pprof.problems(), [])
+        return profile
+
+
 class Recorder:
     """whyslow attached to a process from `start` to `finish`."""
 
-    def __init__(self, case, pid, *options, mode="wall", user=None):
+    def __init__(self, case, pid, *options, mode="wall"):
         self.folder = case.new_folder()
-        command = case.command(pid, self.folder, *options, mode=mode)
+        command = case.command(pid, self.folder, *case.OPTIONS, *options, mode=mode)
         self.begun = time.monotonic()
-        self.process = subprocess.Popen(t.as_user(user, command), text=True, errors="replace",
+        self.process = subprocess.Popen(t.as_user(case.USER, command), text=True, errors="replace",
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         case.addCleanup(self.abandon)
         self.wait_until_attached()
@@ -165,27 +189,24 @@ class Directed(t.Child):
         self.wait_for_line("TRUTH")
         return json.loads(self.lines[-1].removeprefix("TRUTH "))
 
-    def __exit__(self, *ignored):
-        self.process.stdin.close()
-        super().__exit__(*ignored)
-
 
 _measured = {}
 
 
-def why_not_measured(options=()):
-    """Why waits are not in profiles made with these options, or None: asked of whyslow itself."""
-    key = tuple(options)
+def why_not_measured(options, user=None):
+    """Why waits are not in profiles made so, or None: asked of whyslow itself."""
+    key = (tuple(options), str(user))
     if key not in _measured:
-        _measured[key] = _ask(options)
+        _measured[key] = _ask(options, user)
     return _measured[key]
 
 
-def _ask(options):
-    with tempfile.TemporaryDirectory() as folder, t.start_target("sleeper", 20) as target:
-        out = os.path.join(folder, "p.pb.gz")
-        ended = subprocess.run([t.WHYSLOW, "attach", "--pid", str(target.pid), "--duration", "500ms", *options,
-                                "--mode", "wall", "--output", out], capture_output=True, text=True, timeout=60)
+def _ask(options, user):
+    with tempfile.TemporaryDirectory() as folder, t.start_target("sleeper", 20, user=user) as target:
+        os.chmod(folder, 0o777)
+        command = [t.WHYSLOW, "attach", "--pid", str(target.pid), "--duration", "500ms", *options, "--mode", "wall",
+                   "--output", os.path.join(folder, "p.pb.gz")]
+        ended = subprocess.run(t.as_user(user, command), capture_output=True, text=True, timeout=60)
         if ended.returncode == 2:
             return "this build has no --mode wall: " + ended.stderr.strip()
         if ended.returncode != 0:

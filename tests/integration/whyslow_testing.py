@@ -129,6 +129,8 @@ class Child:
                 self.process.kill()
         self.process.wait()
         self.process.stdout.close()
+        if self.process.stdin:
+            self.process.stdin.close()
 
     def wait_for_line(self, start):
         """Reads on until a line that begins so; returns its words."""
