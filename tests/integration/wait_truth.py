@@ -82,6 +82,10 @@ class Comparison:
         for name, rows, accounts in self.groups():
             for account in accounts:
                 self.check_reason(name, account, self.of_account(rows, account, len(accounts) > 1))
+            peers = [account["peer"] for account in accounts]
+            lost = rows.voluntary().where(lambda row, peers=peers: row.labels.get("peer", "") not in peers)
+            if len(accounts) > 1 and lost:
+                self.object_to(f"{name}: of no known peer:", lost)
 
     def check_reason(self, name, account, rows):
         kinds = account["kind"].split("|")
