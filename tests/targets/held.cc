@@ -2,10 +2,13 @@
 // all the time, one waits where no signal reaches it, for a child that has its memory. Usage: held
 // [SECONDS]. READY is followed by a line THREADS NAME=TID ...
 #include <pthread.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <atomic>
+#include <csignal>
+#include <cstddef>
 #include <cstdio>
 
 #include "target_support.h"
@@ -37,13 +40,15 @@ __attribute__((noinline)) void blocked_all_the_time() {
   }
 }
 
-// The parent is in state D until the child has ended.
+// As vfork does it: the parent is in state D until the child has ended.
 __attribute__((noinline)) void wait_for_borrower() {
-  const pid_t child = vfork();
-  if (child == 0) {
+  alignas(16) static std::byte stack[1 << 16];
+  const auto borrow = [](void*) {
     usleep(200'000);
-    _exit(0);
-  }
+    return 0;
+  };
+  const pid_t child =
+      clone(borrow, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, nullptr);
   waitpid(child, nullptr, 0);
 }
 
@@ -99,9 +104,7 @@ int main(int argc, char** argv) {
   }
   std::printf("\n");
   std::fflush(stdout);
-  for (double left = seconds; left > 0; left -= 0.1) {
-    usleep(100'000);
-  }
+  usleep(static_cast<useconds_t>(seconds * 1e6));
   over = true;
   const bool ok = write(empty_pipe[1], "x", 1) == 1;
   for (const Thread& thread : threads) {
