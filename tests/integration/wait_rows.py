@@ -1,5 +1,6 @@
 """The rows of a profile with waits, and whyslow run beside a target that says when it is measured."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -143,30 +144,32 @@ class Recorder:
         self.wait_until_attached()
 
     def abandon(self):
-        if self.process.poll() is None:
+        if not self.has_ended():
             self.process.kill()
             self.process.communicate()
 
-    # Its descriptors tell; what it looks at before it begins to measure takes some moments more. Whether that
-    # was enough the profile says itself.
+    # It has its events, and has come to rest after all that it reads and loads before it measures. Whether that
+    # was so the profile says itself: its window is part of it.
     def wait_until_attached(self):
-        def has_events():
-            if self.process.poll() is not None:
-                return True
-            for entry in pathlib.Path(f"/proc/{self.process.pid}/fd").iterdir():
-                try:
-                    if "perf_event" in os.readlink(entry) or "bpf" in os.readlink(entry):
-                        return True
-                except OSError:
-                    pass
-            return False
+        t.wait_until(lambda: self.has_events() or self.has_ended(), what="whyslow to attach")
+        used = -1.0
+        while not self.has_ended() and t.cpu_seconds(self.process.pid) - used > 0.03:
+            used = t.cpu_seconds(self.process.pid)
+            time.sleep(0.5)
 
-        t.wait_until(has_events, what="whyslow to attach")
-        time.sleep(1.0)
+    def has_ended(self):
+        return self.process.poll() is not None
+
+    def has_events(self):
+        for entry in pathlib.Path(f"/proc/{self.process.pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                if "perf_event" in os.readlink(entry):
+                    return True
+        return False
 
     def finish(self):
         time.sleep(0.2)
-        if self.process.poll() is None:
+        if not self.has_ended():
             self.process.send_signal(signal.SIGINT)
         stdout, stderr = self.process.communicate(timeout=120)
         return t.Outcome(self.process.returncode, stdout, stderr, time.monotonic() - self.begun, self.folder)
@@ -207,7 +210,7 @@ def _ask(options, user):
         command = [t.WHYSLOW, "attach", "--pid", str(target.pid), "--duration", "500ms", *options, "--mode", "wall",
                    "--output", os.path.join(folder, "p.pb.gz")]
         ended = subprocess.run(t.as_user(user, command), capture_output=True, text=True, timeout=60)
-        if ended.returncode == 2:
+        if "waits are not in this version" in ended.stderr:
             return "this build has no --mode wall: " + ended.stderr.strip()
         if ended.returncode != 0:
             return None  # a failure that tests shall show

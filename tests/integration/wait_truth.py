@@ -8,7 +8,12 @@ import wait_rows
 import whyslow_testing as t
 from wait_rows import Directed, Recorder, WaitCase
 
-PER_OPERATION = 2_000  # nanoseconds that the program's own measuring adds to a wait
+# Nanoseconds a wait: what the program's own measuring adds to it, and what the kernel adds to a thread's time on the
+# CPU before the thread is there (it may take the moment of the wake-up for that of the switch).
+MEASURING = 2_000
+EARLY = 15_000
+# From a wake-up on one CPU until the other one, which was idle, has it in its queue.
+INTERRUPT = 60_000
 MAIN_FRAMES = ("PlayPart",)
 FIRST_FRAMES = ("Begin", "play_as_guest")
 
@@ -49,7 +54,7 @@ class Comparison:
         for thread in self.truth["threads"]:
             functions = collections.defaultdict(list)
             for account in thread["accounts"]:
-                functions[account["function"]].append(account)
+                functions[account["function"]].append({"tid": thread["tid"], **account})
             for function, accounts in functions.items():
                 rows = self.profile.rows.of_thread(thread["tid"]).with_frame(function)
                 yield f"{thread['name']}, {function}", rows, accounts
@@ -57,8 +62,14 @@ class Comparison:
     def check_times(self):
         for name, rows, accounts in self.groups():
             off = sum(account["wall"] - account["cpu"] for account in accounts)
-            slack = PER_OPERATION * sum(account["operations"] for account in accounts)
-            if not near(rows.wait, off, 0.01 * off + slack):
+            operations = sum(account["operations"] for account in accounts)
+            most = sum(account["wall"] for account in accounts)
+            # A stack is not taken of each thread that loses its CPU.
+            placeless = self.profile.rows.of_thread(accounts[0]["tid"]).of_kind(*wait_rows.INVOLUNTARY).where(
+                lambda row: not row.frames).wait
+            least = 0.99 * off - MEASURING * operations - placeless
+            most = min(1.01 * off + EARLY * operations, most)
+            if not least <= rows.wait <= most:
                 self.object_to(f"{name}: waited {rows.wait / 1e6:.3f} ms, in truth {off / 1e6:.3f} ms", rows)
 
     def check_counts(self):
@@ -68,11 +79,6 @@ class Comparison:
                 if mine.count != account["voluntary"]:
                     self.object_to(f"{name} {account['peer']}: {mine.count} waits, in truth "
                                    f"{account['voluntary']}", rows)
-            # The last look at the count is in the function too, and can be where it is preempted.
-            mine = rows.of_kind(*wait_rows.INVOLUNTARY).count
-            true = sum(account["involuntary"] for account in accounts)
-            if not true <= mine <= true + 2 + 0.02 * true:
-                self.object_to(f"{name}: lost its CPU {mine} times, in truth {true}", rows)
 
     @staticmethod
     def of_account(rows, account, by_peer):
@@ -98,7 +104,11 @@ class Comparison:
                 wrong = waits.where(lambda row, key=key: row.labels.get(key) != account[key])
                 if wrong:
                     self.object_to(f"{name}: {key} is not {account[key]}:", wrong)
-        if account["waker"]:
+        if account["waker"] == "nobody":
+            wrong = waits.where(lambda row: "waker" in row.labels or "waker_tid" in row.labels)
+            if wrong:
+                self.object_to(f"{name}: was woken by a timer, and by no thread:", wrong)
+        elif account["waker"]:
             self.check_waker(name, account["waker"], waits)
 
     # Who came too late to wait, or was woken by a signal, has another waker or none.
@@ -132,12 +142,21 @@ class Comparison:
             if not near(rows.cpu, thread["cpu"], margin):
                 self.object_to(f"{thread['name']}: {rows.cpu / 1e6:.3f} ms on CPUs, in truth "
                                f"{thread['cpu'] / 1e6:.3f}", rows)
-            queued = rows.of_kind(*wait_rows.INVOLUNTARY).wait
-            if thread["run_delay"] >= 0 and not near(queued, thread["run_delay"], margin):
-                self.object_to(f"{thread['name']}: {queued / 1e6:.3f} ms without a CPU, in truth "
-                               f"{thread['run_delay'] / 1e6:.3f}", rows)
+            # Guests stood in the queue before they could look.
             if not thread["guest"]:
+                self.check_queue(thread, rows.of_kind(*wait_rows.INVOLUNTARY), margin)
                 self.check_whole_time(thread["name"], rows)
+
+    # On its ways from the first gate and to the second one a thread can lose its CPU too.
+    def check_queue(self, thread, rows, margin):
+        queued = rows.where(lambda row: not row.has("stand_at_gate")).wait
+        most = thread["run_delay"] + margin + INTERRUPT * thread["voluntary"]
+        if thread["run_delay"] >= 0 and not thread["run_delay"] - margin <= queued <= most:
+            self.object_to(f"{thread['name']}: {rows.wait / 1e6:.3f} ms without a CPU, in truth "
+                           f"{thread['run_delay'] / 1e6:.3f}", rows)
+        true = thread["involuntary"]
+        if not true <= rows.count <= true + 3 + 0.02 * true:
+            self.object_to(f"{thread['name']}: lost its CPU {rows.count} times, in truth {true}", rows)
 
     def check_whole_time(self, name, rows):
         if not near(rows.cpu + rows.wait, self.profile.duration, 0.01 * self.profile.duration):
@@ -177,8 +196,9 @@ class Measured(WaitCase):
             with self.subTest(check):
                 comparison = Comparison(profile, truth)
                 getattr(comparison, check)()
-                self.assertEqual(comparison.problems, [], "\n" + "\n".join(comparison.problems[:6])
-                                 + "\n" + profile.outcome.stderr)
+                if comparison.problems:
+                    self.fail("\n".join([f"{len(comparison.problems)} problems", *comparison.problems[:8],
+                                         profile.outcome.stderr]))
 
     def disk_folder(self):
         """On the disk that the build is on: /tmp may be memory."""

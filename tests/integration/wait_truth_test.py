@@ -33,10 +33,11 @@ def account(function, kind, operations, figures, **labels):
 
 def truth():
     ours = {"name": "waiter", "tid": 11, "guest": False, "run_delay": 10 * MILLISECOND,
-            **usage(SECOND, 100 * MILLISECOND, 300, 3),
+            **usage(SECOND, 100 * MILLISECOND, 310, 3),
             "accounts": [account("lock", "mutex", 100, usage(400 * MILLISECOND, 0, 100, 3), waker="waker"),
                          account("ask", "socket", 100, usage(200 * MILLISECOND, 0, 100, 0), peer="1.1.1.1:1"),
-                         account("ask", "socket", 100, usage(300 * MILLISECOND, 0, 100, 0), peer="2.2.2.2:2")]}
+                         account("ask", "socket", 100, usage(300 * MILLISECOND, 0, 100, 0), peer="2.2.2.2:2"),
+                         account("nap", "sleep", 10, usage(10 * MILLISECOND, 0, 10, 0), waker="nobody")]}
     other = {"name": "waker", "tid": 12, "guest": True, "run_delay": -1, **usage(0, 0, 0, 0), "accounts": []}
     return {"begin": SECOND, "end": 2 * SECOND, "skipped": [], "threads": [ours, other]}
 
@@ -48,7 +49,8 @@ def rows():
                  row("preempted", [*BASE, "lock"], 3, 3 * MILLISECOND),
                  row("socket", [*BASE, "ask"], 100, 200 * MILLISECOND, peer="1.1.1.1:1"),
                  row("socket", [*BASE, "ask"], 100, 300 * MILLISECOND, peer="2.2.2.2:2"),
-                 row("pipe", ["Begin", "stand_at_gate"], 2, 2 * SECOND)])
+                 row("pipe", ["Begin", "stand_at_gate"], 2, 1_990 * MILLISECOND),
+                 row("sleep", [*BASE, "nap"], 10, 10 * MILLISECOND)])
 
 
 def problems(check, change=None):
@@ -90,7 +92,7 @@ class ComparisonTest(unittest.TestCase):
         self.assert_noticed("check_counts", set_row(5, labels={"peer": "1.1.1.1:1"}))
 
     def test_counted_again_for_the_time_in_the_queue(self):
-        self.assert_noticed("check_counts", set_row(2, count=100))
+        self.assert_noticed("check_threads", set_row(2, count=100))
 
     def test_two_percent_too_long(self):
         self.assert_noticed("check_times", set_row(1, wait=398 * MILLISECOND))
@@ -104,6 +106,13 @@ class ComparisonTest(unittest.TestCase):
     def test_another_waker(self):
         self.assert_noticed("check_reasons", set_row(1, labels={"waker": "waiter", "waker_tid": 11}))
         self.assert_noticed("check_reasons", set_row(1, labels={"waker": "waker", "waker_tid": 11}))
+
+    def test_a_waker_where_a_timer_ended_it(self):
+        self.assert_noticed("check_reasons", set_row(7, labels={"waker": "waker", "waker_tid": 12}))
+
+    def test_preempted_more_often_or_less(self):
+        self.assert_noticed("check_threads", set_row(3, count=2))
+        self.assert_noticed("check_threads", set_row(3, count=9))
 
     def test_a_stack_that_is_cut(self):
         cut = ["[truncated: no unwind information]", "PlayPart", "operator()", "lock"]

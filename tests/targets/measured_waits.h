@@ -31,7 +31,7 @@ struct Labels {
   std::string peer = {};
   std::string protocol = {};
   std::string file = {};
-  std::string waker = {};
+  std::string waker = {};  // "nobody": a timer
 };
 
 // The kernel's figures for the calling thread, and the clocks'.
@@ -123,20 +123,20 @@ inline int64_t RunDelayNanos() {
 }
 
 inline void PlayPart(Player& player) {
-  pthread_setname_np(pthread_self(), player.name.c_str());
-  player.tid = static_cast<int>(syscall(SYS_gettid));
-  const int64_t delay_before = RunDelayNanos();
   Usage begin;
   begin.Count();
   begin.wall = WallNanos();
   begin.cpu = ThreadCpuNanos();
+  const int64_t delay_before = RunDelayNanos();
+  pthread_setname_np(pthread_self(), player.name.c_str());
+  player.tid = static_cast<int>(syscall(SYS_gettid));
   player.part(player);
+  player.run_delay = delay_before < 0 ? -1 : RunDelayNanos() - delay_before;
   Usage end;
   end.cpu = ThreadCpuNanos();
   end.wall = WallNanos();
   end.Count();
   player.sum.AddDifference(begin, end);
-  player.run_delay = delay_before < 0 ? -1 : RunDelayNanos() - delay_before;
 }
 
 }  // namespace targets

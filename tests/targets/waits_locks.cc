@@ -143,9 +143,9 @@ void WaitForCondition(Player& self, Lock& lock) {
 }
 
 void WaitInVain(Player& self) {
-  Account& conditions = self.Open("wait_for_condition_in_vain", "condition");
-  Account& semaphores = self.Open("wait_for_semaphore_in_vain", "semaphore");
-  Account& futexes = self.Open("wait_for_bare_futex", "futex");
+  Account& conditions = self.Open("wait_for_condition_in_vain", "condition", {.waker = "nobody"});
+  Account& semaphores = self.Open("wait_for_semaphore_in_vain", "semaphore", {.waker = "nobody"});
+  Account& futexes = self.Open("wait_for_bare_futex", "futex", {.waker = "nobody"});
   Lock lock;
   std::atomic<uint32_t> word = 0;
   for (int i = 0; i < 100; ++i) {
@@ -158,7 +158,7 @@ void WaitInVain(Player& self) {
 }
 
 void Join(Player& self, Cast& cast) {
-  Account& joins = self.Open("wait_for_thread", "join");
+  Account& joins = self.Open("wait_for_thread", "join", {.waker = "joined"});
   for (int i = 0; i < 40; ++i) {
     const pthread_t guest = cast.StartGuest("joined", [](Player& joined) {
       sleep_while_others_wait(joined.Open("sleep_while_others_wait", "sleep"), 5'000'000);
