@@ -125,7 +125,7 @@ class ComparisonTest(unittest.TestCase):
         self.assert_noticed("check_threads", set_row(0, cpu=120 * MILLISECOND))
 
     def test_a_queue_that_nobody_stood_in(self):
-        self.assert_noticed("check_threads", set_row(2, wait=27 * MILLISECOND))
+        self.assert_noticed("check_threads", set_row(2, wait=47 * MILLISECOND))
 
     def test_a_gate_that_was_not_seen(self):
         self.assert_noticed("check_switches", set_row(6, count=1))

@@ -64,6 +64,17 @@ class EveryWait(Measured):
             self.assertAlmostEqual(rows.wait, profile.duration, delta=0.01 * profile.duration, msg=rows.text())
             self.assertEqual(rows[0].thread, "yesterday")
 
+    # The program's own figures of the time off a CPU are too coarse for waits this short; all of the time is not.
+    def test_very_many_waits(self):
+        profile, truth = self.record("waits_ping_pong")
+        self.check_play(truth, 50_000)
+        self.compare(profile, truth, "check_rows", "check_counts", "check_switches", "check_reasons")
+        for thread in truth["threads"]:
+            with self.subTest(thread["name"]):
+                rows = profile.rows.of_thread(thread["tid"])
+                self.assertAlmostEqual(rows.cpu + rows.wait, profile.duration, delta=0.01 * profile.duration,
+                                       msg=rows.text())
+
     # Two threads on one CPU take it from each other; who yields gives it away.
     def check_scheduler(self, profile, truth):
         for thread in truth["threads"]:
