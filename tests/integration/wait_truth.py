@@ -135,17 +135,24 @@ class Comparison:
             if broken:
                 self.object_to(f"{name}: stacks that do not lead to the thread's beginning:", broken)
 
+    # What measures is no part of what is measured.
+    def check_own_frames(self):
+        own = self.profile.rows.where(lambda row: any(
+            frame.startswith(("bpf_trace_run", "bpf_prog_", "__bpf_trace_", "__traceiter_")) for frame in row.frames))
+        if own:
+            self.object_to("whyslow's own programs on stacks:", own)
+
     def check_threads(self):
         for thread in self.truth["threads"]:
             rows = self.profile.rows.of_thread(thread["tid"])
+            if thread["guest"]:
+                continue  # it stood in a queue before it could look, and ended after that
             margin = 0.01 * max(thread["wall"], 100_000_000)
             if not near(rows.cpu, thread["cpu"], margin):
                 self.object_to(f"{thread['name']}: {rows.cpu / 1e6:.3f} ms on CPUs, in truth "
                                f"{thread['cpu'] / 1e6:.3f}", rows)
-            # Guests stood in the queue before they could look.
-            if not thread["guest"]:
-                self.check_queue(thread, rows.of_kind(*wait_rows.INVOLUNTARY), margin)
-                self.check_whole_time(thread["name"], rows)
+            self.check_queue(thread, rows.of_kind(*wait_rows.INVOLUNTARY), margin)
+            self.check_whole_time(thread["name"], rows)
 
     # On its ways from the first gate and to the second one a thread can lose its CPU too.
     def check_queue(self, thread, rows, margin):
@@ -163,8 +170,8 @@ class Comparison:
             self.object_to(f"{name}: on + off = {(rows.cpu + rows.wait) / 1e9:.4f} s of "
                            f"{self.profile.duration / 1e9:.4f}", rows)
 
-    # Each thread stands at the gate when the profile begins, and at another one when it ends; threads that come to a gate
-    # at one time wait for its lock too.
+    # Each thread stands at the gate when the profile begins, and at another one when it ends; threads that come to
+    # a gate at one time wait for its lock too.
     def check_switches(self):
         for thread in self.truth["threads"]:
             if thread["guest"]:
@@ -173,8 +180,8 @@ class Comparison:
             gates = rows.with_frame("stand_at_gate").voluntary()
             others = rows.voluntary().count - gates.count
             if gates.count < 2 or others != thread["voluntary"]:
-                self.object_to(f"{thread['name']}: {gates.count} waits at gates and {others} others, in truth 2 or more and "
-                               f"{thread['voluntary']}", rows)
+                self.object_to(f"{thread['name']}: {gates.count} waits at gates and {others} others, in truth 2 or "
+                               f"more and {thread['voluntary']}", rows)
 
 
 class Measured(WaitCase):

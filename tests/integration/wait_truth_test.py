@@ -72,7 +72,7 @@ def set_row(index, **fields):
 
 class ComparisonTest(unittest.TestCase):
     CHECKS = ("check_window", "check_rows", "check_times", "check_counts", "check_reasons", "check_stacks",
-              "check_threads", "check_switches")
+              "check_own_frames", "check_threads", "check_switches")
 
     def test_a_true_profile_is_good(self):
         for check in self.CHECKS:
@@ -117,6 +117,10 @@ class ComparisonTest(unittest.TestCase):
     def test_a_stack_that_is_cut(self):
         cut = ["[truncated: no unwind information]", "PlayPart", "operator()", "lock"]
         self.assert_noticed("check_stacks", set_row(1, frames=cut, names=cut))
+
+    def test_frames_of_what_measures(self):
+        seen = [*BASE, "lock", "__schedule", "bpf_trace_run4"]
+        self.assert_noticed("check_own_frames", set_row(1, frames=seen, names=seen))
 
     def test_time_that_is_missing(self):
         self.assert_noticed("check_threads", set_row(6, wait=1_900 * MILLISECOND))

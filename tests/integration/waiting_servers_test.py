@@ -321,7 +321,9 @@ class Tls(Server):
         self.assertEqual(list(peers), [f"127.0.0.1:{port}"], rows.text())
         self.assertGreaterEqual(encrypted.with_frame("SSL_read").count + encrypted.with_frame("SSL_read_ex").count,
                                 100, rows.text())
-        self.assertGreaterEqual(encrypted.with_frame("SSL_do_handshake").count, 5, rows.text())
+        # Its function is no frame: it ends with a jump.
+        shaken = encrypted.where(lambda row: row.labels.get("tls") == "handshake")
+        self.assertGreaterEqual(shaken.count, 1, rows.text())
         self.assertGreaterEqual(encrypted.wait, 100 * 5_000_000, rows.text())
         self.assertEqual(rows.of_kind("socket"), [], rows.of_kind("socket").text())
 
