@@ -109,9 +109,9 @@ def as_user(user, command):
 class Child:
     """A process that is ended with the `with` block, by its pid, whatever happens in it."""
 
-    def __init__(self, command, user=None, cwd=None, env=None, stderr=None):
+    def __init__(self, command, user=None, cwd=None, env=None, stderr=None, stdin=subprocess.DEVNULL):
         self.process = subprocess.Popen(as_user(user, command), stdout=subprocess.PIPE, stderr=stderr,
-                                        cwd=cwd, env=env, stdin=subprocess.DEVNULL)
+                                        cwd=cwd, env=env, stdin=stdin)
         self.pid = self.process.pid
         self.lines = []
 
@@ -129,6 +129,8 @@ class Child:
                 self.process.kill()
         self.process.wait()
         self.process.stdout.close()
+        if self.process.stdin:
+            self.process.stdin.close()
 
     def wait_for_line(self, start):
         """Reads on until a line that begins so; returns its words."""
