@@ -66,6 +66,7 @@ int on_fork(struct bpf_raw_tracepoint_args* context) {
   bpf_map_update_elem(&targets, &child_process, &yes, BPF_ANY);
   __u32 bit = wait_filter_bit(child_process);
   __sync_fetch_and_or(&shared.filter[bit / 64 & (WAIT_FILTER_WORDS - 1)], 1ULL << (bit % 64));
+  inherit_code(parent_process, child_process);
   return 0;
 }
 

@@ -20,6 +20,7 @@ enum {
   WAIT_REGISTERS = 40, /* u64; x86-64 has 21 in pt_regs, ARM64 36 */
   WAIT_SYSCALLS = 512,
   WAIT_FILTER_WORDS = 64,
+  WAIT_CODE_RANGES = 64,
   WAIT_NAME = 108, /* bytes of a path of a unix socket */
 };
 
@@ -53,9 +54,12 @@ struct wait_constants {
   __u32 most_stack_bytes;
   __s32 nr_yield;
   __s32 nr_exit;
+  __s32 nr_connect;
+  __s32 nr_futex;
+  __s32 nr_futex_wake;
   __u8 follows_children;
   __u8 has_prev_state; /* sched_switch has a fourth argument (5.18) */
-  __u8 unused[2];
+  __u8 unused[2]; /* the array below is read by the byte: any place will do */
   __u8 how_fd[WAIT_SYSCALLS]; /* enum wait_fd */
 };
 
@@ -102,6 +106,15 @@ struct wait_thread {
   struct wait_key key;
 };
 
+/* Where a process has code, in order. Ranges that are not used begin at the largest number below
+ * 2^63. */
+struct wait_code {
+  struct {
+    __u64 start;
+    __u64 end;
+  } range[WAIT_CODE_RANGES];
+};
+
 /* What tells one stack from another before it is walked. */
 struct wait_shape_key {
   __u64 ip;
@@ -121,7 +134,7 @@ struct wait_variant {
 
 struct wait_pending {
   __u64 stack;
-  __u64 hash; /* of the words near the stack pointer that look like code */
+  __u64 hash; /* of the words near the stack pointer that point into code */
 };
 
 struct wait_shape {

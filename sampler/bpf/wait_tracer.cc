@@ -20,6 +20,7 @@
 #include "base/status.h"
 #include "base/unique_fd.h"
 #include "sampler/bpf/bpf_handles.h"
+#include "sampler/bpf/code_ranges.h"
 #include "sampler/bpf/wait_objects.h"
 #include "sampler/bpf/wait_records.h"
 #include "sampler/target/target_memory.h"
@@ -34,6 +35,7 @@ static_assert(WAIT_BUCKETS == kDurationBuckets);
 constexpr int64_t kCopiesPerRound = 300;
 constexpr int64_t kCopiesAtFirst = 1500;
 constexpr Nanoseconds kBeginning = std::chrono::seconds(2);  // everything is new
+constexpr int32_t kSysFutexWake = 454;  // the same number on all machines; 6.7
 // How often the sums are taken: they have room for some thousand different waits.
 constexpr Nanoseconds kSumsInterval = std::chrono::milliseconds(250);
 
@@ -137,6 +139,7 @@ class LibbpfTracer final : public WaitTracer {
   Instant Stop() override;
   void Finish(std::vector<Event>& out) override;
   void AddTarget(Pid pid) override;
+  void Follow(const Event& event) override;
   void Learn(const WaitStack& stack, std::span<const StackWord> return_addresses) override;
 
  private:
@@ -152,6 +155,7 @@ class LibbpfTracer final : public WaitTracer {
   bool StillSleeps(const wait_stack_record& record) const;
   void TakeSums(int sums, Instant when, std::vector<Event>& out);
   void AddInProgress(Instant when, std::vector<Event>& out);
+  void TellCode(Pid pid) const;
   void TellLosses(Instant when, std::vector<Event>& out);
 
   bpf_object* object_;
@@ -159,6 +163,7 @@ class LibbpfTracer final : public WaitTracer {
   RingPtr ring_;
   std::vector<LinkPtr> links_;
   WaitObjects objects_;
+  absl::flat_hash_map<Pid, CodeRanges> code_;
   std::vector<Event>* taking_ = nullptr;
   Instant started_at_;
   Instant stopped_at_;
@@ -187,6 +192,42 @@ absl::Status LibbpfTracer::Map() {
 void LibbpfTracer::AddTarget(Pid pid) {
   const uint32_t bit = wait_filter_bit(static_cast<uint32_t>(Number(pid)));
   std::atomic_ref(shared_->filter[bit / 64]).fetch_or(__u64{1} << (bit % 64));
+}
+
+void LibbpfTracer::TellCode(Pid pid) const {
+  wait_code code{};
+  constexpr auto kBeyondAll = ~uint64_t{0} >> 1;
+  for (auto& range : code.range) {
+    range = {.start = kBeyondAll, .end = kBeyondAll};
+  }
+  size_t place = 0;
+  for (const auto& [start, end] : code_.at(pid).AtMost(WAIT_CODE_RANGES)) {
+    code.range[place++] = {.start = start, .end = end};
+  }
+  const auto process = static_cast<uint32_t>(Number(pid));
+  bpf_map_update_elem(MapFd("code"), &process, &code, BPF_ANY);
+}
+
+void LibbpfTracer::Follow(const Event& event) {
+  if (const auto* mapping = std::get_if<MappingAdded>(&event.what)) {
+    code_[mapping->pid].Add(mapping->start, mapping->size);
+    TellCode(mapping->pid);
+  } else if (const auto* started = std::get_if<ThreadStarted>(&event.what)) {
+    const auto parent = code_.find(started->parent_pid);
+    if (started->pid != started->parent_pid && parent != code_.end()) {
+      CodeRanges inherited = parent->second;
+      code_[started->pid] = std::move(inherited);
+    }
+  } else if (const auto* named = std::get_if<ThreadNamed>(&event.what)) {
+    if (named->exec) {
+      code_.erase(named->pid);
+    }
+  } else if (const auto* exited = std::get_if<ThreadExited>(&event.what)) {
+    if (exited->tid == MainThreadOf(exited->pid) && code_.erase(exited->pid) != 0) {
+      const auto process = static_cast<uint32_t>(Number(exited->pid));
+      bpf_map_delete_elem(MapFd("code"), &process);
+    }
+  }
 }
 
 absl::Status LibbpfTracer::Attach() {
@@ -439,7 +480,7 @@ absl::Status WaitTracer::Prepare(bpf_object* object, bool waits, const Plan& pla
   for (const char* const name : {"on_switch", "on_waking", "on_thread", "on_iteration"}) {
     bpf_program__set_autoload(bpf_object__find_program_by_name(object, name), waits);
   }
-  for (const char* const name : {"threads", "sums_even", "sums_odd", "shapes", "objects",
+  for (const char* const name : {"threads", "sums_even", "sums_odd", "code", "shapes", "objects",
                                  "wait_records", "scratch", "sleeper"}) {
     bpf_map__set_autocreate(bpf_object__find_map_by_name(object, name), waits);
   }
@@ -460,6 +501,9 @@ absl::Status WaitTracer::Prepare(bpf_object* object, bool waits, const Plan& pla
   constants->follows_children = plan.follow_children ? 1 : 0;
   constants->nr_yield = SYS_sched_yield;
   constants->nr_exit = SYS_exit;
+  constants->nr_connect = SYS_connect;
+  constants->nr_futex = SYS_futex;
+  constants->nr_futex_wake = kSysFutexWake;
   for (int32_t number = 0; number < WAIT_SYSCALLS; ++number) {
     constants->how_fd[number] = RuleFor(SystemCallOf(number));
   }

@@ -49,6 +49,8 @@ class WaitTracer : public WaitStackLearner {
   virtual void Finish(std::vector<Event>& out) = 0;
 
   virtual void AddTarget(Pid pid) = 0;
+  // Mappings, forks, execs and ends: where processes have code.
+  virtual void Follow(const Event& event) = 0;
 };
 
 }  // namespace whyslow

@@ -7,7 +7,7 @@
 // where on it the return addresses lie and which they are (wait_variant). A thread that stops with
 // the same program counter and stack pointer, in the same system call, and with the same return
 // addresses in the same places, is on the same stack. Until user space has answered, stacks are
-// told apart by those words near the stack pointer that look like code.
+// told apart by those words near the stack pointer that point into code.
 
 #pragma once
 
@@ -42,6 +42,14 @@ struct wait_sums {
   __type(key, struct wait_key);
   __type(value, struct wait_sum);
 } sums_even SEC(".maps"), sums_odd SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, 4096);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, __u32);
+  __type(value, struct wait_code);
+} code SEC(".maps");
 
 struct {
   __uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -170,23 +178,45 @@ __noinline __u64 known_stack(struct wait_shape* shape, __u64 sp) {
   return 0;
 }
 
-// Of the first kilobyte: those words that lie near the code that runs, or near a shared library, as
-// far as one can tell without knowing the mappings.
-__noinline __u64 rough_hash(__u64 ip, __u64 sp) {
-  enum { kWords = 96 };
+// 1 where a <= b, of numbers below 2^63. Here and below without branches: the verifier would follow
+// both ways of each.
+static __always_inline __u64 is_not_above(__u64 a, __u64 b) { return 1 ^ ((b - a) >> 63); }
+
+// By halves: WAIT_CODE_RANGES is a power of two, and ranges that are not used begin beyond all words.
+static __always_inline __u64 points_into(struct wait_code* code, __u64 word) {
+  __u64 first = 0;
+  for (__u32 step = WAIT_CODE_RANGES / 2; step > 0; step >>= 1) {
+    __u64 middle = (first + step) & (WAIT_CODE_RANGES - 1);
+    first += step & (0 - is_not_above(code->range[middle].start, word));
+  }
+  first &= WAIT_CODE_RANGES - 1;
+  return is_not_above(code->range[first].start, word) &
+         is_not_above(word + 1, code->range[first].end);
+}
+
+// Of the first words of the stack: which of them point into code. 0: nobody knows.
+__noinline __u64 rough_hash(__u32 process, __u64 sp) {
+  enum { kWords = 128 };
   __u64 hash = 1;
   struct wait_scratch* room = scratch_of_cpu();
-  if (!room || bpf_probe_read_user(room->bytes, kWords * 8, (void*)sp)) {
-    return hash;
+  struct wait_code* where = bpf_map_lookup_elem(&code, &process);
+  if (!room || !where) {
+    return 0;
+  }
+  __u32 bytes = kWords * 8;
+  if (bpf_probe_read_user(room->bytes, bytes, (void*)sp)) {
+    bytes = WAIT_STACK_PAGE - (sp & (WAIT_STACK_PAGE - 1));  // the stack ends with this page
+    if (bytes > kWords * 8 || bpf_probe_read_user(room->bytes, bytes, (void*)sp)) {
+      return hash;
+    }
   }
   __u64* words = (__u64*)room->bytes;
-  for (int i = 0; i < kWords; ++i) {
-    __u64 word = words[i];
-    // Within 256 MB of the leaf: libraries. And below 47 bits but not a stack or heap word by its
-    // alignment: code addresses are rarely multiples of 8, data addresses mostly are.
-    if ((word >> 28 == ip >> 28 || word >> 40 != 0) && word >> 47 == 0 && (word & 7) != 0) {
-      hash = wait_hash(hash, word);
+  for (__u32 i = 0; i < kWords; ++i) {
+    if (i * 8 >= bytes) {
+      break;
     }
+    __u64 word = words[i] & ~(1ULL << 63);
+    hash ^= (hash ^ wait_hash(hash ^ i, word)) & (0 - points_into(where, word));
   }
   return hash;
 }
@@ -249,8 +279,8 @@ static __always_inline __u64 unknown_stack(void* context, struct wait_shape* sha
   if (!room) {
     return 0;
   }
-  __u64 hash = rough_hash(ip_of(regs), sp_of(regs));
-  for (int i = 0; i < WAIT_PENDING; ++i) {
+  __u64 hash = rough_hash(key->process, sp_of(regs));
+  for (int i = 0; hash && i < WAIT_PENDING; ++i) {
     if (shape->pending[i].stack && shape->pending[i].hash == hash) {
       return shape->pending[i].stack;
     }
@@ -303,6 +333,13 @@ static __always_inline __u64 stack_of(void* context, struct wait_key* key, struc
     }
   }
   return stack;
+}
+
+static __always_inline void inherit_code(__u32 parent, __u32 child) {
+  struct wait_code* where = bpf_map_lookup_elem(&code, &parent);
+  if (where) {
+    bpf_map_update_elem(&code, &child, where, BPF_ANY);
+  }
 }
 
 // ---- What is waited for -------------------------------------------------------------------------
@@ -479,7 +516,9 @@ static __always_inline void describe_socket(struct file* file, struct wait_objec
   }
 }
 
-__noinline int describe_object(__u64 address, __u64 object, __u32 process, __u32 fd) {
+// `connects_to`: the address that the thread gave to connect; 0: it is in another call.
+__noinline int describe_object(__u64 address, __u64 object, __u64 process_and_fd,
+                               __u64 connects_to) {
   struct file* file = (struct file*)address;
   struct wait_object_record* record = bpf_ringbuf_reserve(&wait_records, sizeof(*record), 0);
   if (!record) {
@@ -487,16 +526,20 @@ __noinline int describe_object(__u64 address, __u64 object, __u32 process, __u32
   }
   __builtin_memset(record, 0, sizeof(*record));
   record->head.type = WAIT_OBJECT_RECORD;
-  record->head.process = process;
+  record->head.process = process_and_fd >> 32;
   record->when = bpf_ktime_get_ns();
   record->object = object;
-  record->fd = fd;
+  record->fd = (__u32)process_and_fd;
   struct inode* inode = BPF_CORE_READ(file, f_inode);
   record->mode = BPF_CORE_READ(inode, i_mode);
   record->inode = BPF_CORE_READ(inode, i_ino);
   record->device = BPF_CORE_READ(inode, i_sb, s_dev);
   if ((record->mode & kModeMask) == kModeSocket) {
     describe_socket(file, record);
+    if (record->kind == WAIT_OBJECT_UNIX && !record->peer_name_bytes && connects_to &&
+        !bpf_probe_read_user(record->peer_name, WAIT_NAME, (void*)(connects_to + 2))) {
+      record->peer_name_bytes = WAIT_NAME;
+    }
   } else {
     record->kind = WAIT_OBJECT_FILE;
     const unsigned char* name = BPF_CORE_READ(file, f_path.dentry, d_name.name);
@@ -536,9 +579,10 @@ static __always_inline __u64 object_of(struct task_struct* task, struct pt_regs*
       object = (__u64)file;
     }
   }
-  object = wait_hash(object, BPF_CORE_READ(super, s_dev));
+  object = wait_hash(wait_hash(1, object), BPF_CORE_READ(super, s_dev));
   if (!bpf_map_lookup_elem(&objects, &object)) {
-    describe_object((__u64)file, object, (__u32)task->tgid, (__u32)fd);
+    describe_object((__u64)file, object, (__u64)(__u32)task->tgid << 32 | (__u32)fd,
+                    nr == constants.nr_connect ? argument_of(regs, 1) : 0);
   }
   return object;
 }
@@ -770,6 +814,18 @@ int on_switch(unsigned long long* context) {
   return 0;
 }
 
+// Of the system calls that locks wait for: does this one end such waits?
+static __always_inline int ends_locks(struct pt_regs* regs) {
+  enum { kWake = 1, kRequeue = 3, kRequeueIf = 4, kWakeOp = 5, kUnlock = 7, kWakeBits = 10, kMask = 15 };
+  __s32 nr = system_call_of(regs);
+  if (nr != constants.nr_futex) {
+    return nr == constants.nr_futex_wake || nr == constants.nr_exit;
+  }
+  __u32 operation = (__u32)argument_of(regs, 1) & kMask;
+  return operation == kWake || operation == kRequeue || operation == kRequeueIf ||
+         operation == kWakeOp || operation == kUnlock || operation == kWakeBits;
+}
+
 SEC("tp_btf/sched_waking")
 int on_waking(unsigned long long* context) {
   struct task_struct* task = (struct task_struct*)context[0];
@@ -786,8 +842,7 @@ int on_waking(unsigned long long* context) {
   if (is_lock(thread->key.system_call)) {
     // Else it is a time-out: an interrupt, in whatever thread it found.
     struct task_struct* waker = bpf_get_current_task_btf();
-    __s32 nr = system_call_of((struct pt_regs*)bpf_task_pt_regs(waker));
-    if (is_lock(nr) || nr == constants.nr_exit) {
+    if (ends_locks((struct pt_regs*)bpf_task_pt_regs(waker))) {
       thread->key.waker = (__u32)waker->pid;
     }
   }

@@ -220,6 +220,9 @@ absl::Status PerfEventSource::OpenThreads(AttachScan& scan) {
 
 void PerfEventSource::DescribeFound(const AttachScan& scan) {
   for (Event& event : scan.Describe(attached_at_)) {
+    if (bpf_ != nullptr && bpf_->waits() != nullptr) {
+      bpf_->waits()->Follow(event);  // again when it is given out, which changes nothing
+    }
     reader_.Add(std::move(event));
   }
 }
@@ -400,6 +403,9 @@ void PerfEventSource::GiveOut(std::vector<Event>& out) {
   more_to_give_ = reader_.Release(ordered_, kMostEventsPerRead);
   for (Event& event : ordered_) {
     if (targets_.Apply(event)) {
+      if (facts_.waits) {
+        bpf_->waits()->Follow(event);
+      }
       Note(event, out);
       out.push_back(std::move(event));
     }
