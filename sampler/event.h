@@ -101,6 +101,7 @@ enum class OffCpu : uint8_t {
   kStopped,
   kTraced,
   kFrozen,
+  kStolen,  // it did run by the clock, but its CPU was taken by interrupts or the hypervisor
 };
 
 // Waits of one thread that are alike, added up since the last such event.

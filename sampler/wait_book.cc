@@ -59,7 +59,7 @@ WaitTimeRow WaitBook::RowOf(const WaitsEnded& waits) {
   row.reason = ReasonOf(waits);
   row.callers = FindStack(waits.stack);
   const bool should_have_stack = waits.why != OffCpu::kPreempted &&
-                                 waits.why != OffCpu::kThrottled &&
+                                 waits.why != OffCpu::kThrottled && waits.why != OffCpu::kStolen &&
                                  row.reason.kind != WaitKind::kUnknown &&
                                  !(waits.why == OffCpu::kRunnable && waits.system_call < 0);
   if (!row.callers.valid() && should_have_stack) {
@@ -73,10 +73,10 @@ WaitTimeRow WaitBook::RowOf(const WaitsEnded& waits) {
 
 void WaitBook::Add(const WaitsEnded& waits) {
   WaitTimeRow row = RowOf(waits);
-  if (waits.times.count > 0) {
+  if (waits.times.count > 0 || waits.why == OffCpu::kStolen) {
     row.count = static_cast<int64_t>(waits.times.count);
     row.time = Nanoseconds(static_cast<int64_t>(waits.times.total));
-    row.times = &waits.times;
+    row.times = waits.times.count > 0 ? &waits.times : nullptr;
     writer_.AddWaitRow(row);
   }
   if (waits.run_queue > Nanoseconds::zero()) {

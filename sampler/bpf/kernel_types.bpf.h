@@ -66,6 +66,7 @@ struct task_struct {
   unsigned in_iowait : 1;
   _Bool throttled;
   struct files_struct* files;
+  int* clear_child_tid;
 };
 
 struct in6_addr {

@@ -58,8 +58,8 @@ struct wait_constants {
   __s32 nr_futex;
   __s32 nr_futex_wake;
   __u8 follows_children;
-  __u8 has_prev_state; /* sched_switch has a fourth argument (5.18) */
-  __u8 unused[2]; /* the array below is read by the byte: any place will do */
+  __u8 has_prev_state;        /* sched_switch has a fourth argument (5.18) */
+  __u8 unused[2];             /* the array below is read by the byte: any place will do */
   __u8 how_fd[WAIT_SYSCALLS]; /* enum wait_fd */
 };
 
@@ -102,7 +102,8 @@ struct wait_thread {
   __u64 woken_at;  /* 0: not yet */
   __u64 on_since;  /* 0: is off, or was on when we came */
   __u64 ran;       /* nanoseconds on CPUs since we came, up to the last time that it left one */
-  __u64 account;   /* the kernel's account of that at the last switch that was seen */
+  __u64 account;   /* the kernel's account of that at the last switch that was seen; 0: unknown */
+  __u64 stolen;    /* it was on a CPU, but the hypervisor or an interrupt had that */
   struct wait_key key;
 };
 

@@ -35,7 +35,7 @@ static_assert(WAIT_BUCKETS == kDurationBuckets);
 constexpr int64_t kCopiesPerRound = 300;
 constexpr int64_t kCopiesAtFirst = 1500;
 constexpr Nanoseconds kBeginning = std::chrono::seconds(2);  // everything is new
-constexpr int32_t kSysFutexWake = 454;  // the same number on all machines; 6.7
+constexpr int32_t kSysFutexWake = 454;                       // the same number on all machines; 6.7
 // How often the sums are taken: they have room for some thousand different waits.
 constexpr Nanoseconds kSumsInterval = std::chrono::milliseconds(250);
 
@@ -413,7 +413,14 @@ void LibbpfTracer::TakeRunTimes(std::vector<Event>& out) {
 
 void LibbpfTracer::AddInProgress(Instant when, std::vector<Event>& out) {
   const auto end = static_cast<uint64_t>(when.time_since_epoch().count());
-  ForEachThread([&](uint32_t /*thread*/, const wait_thread& state) {
+  ForEachThread([&](uint32_t thread, const wait_thread& state) {
+    if (state.stolen > 0) {
+      out.push_back({.when = when,
+                     .what = WaitsEnded{.pid = Pid{static_cast<int32_t>(state.key.process)},
+                                        .tid = Tid{static_cast<int32_t>(thread)},
+                                        .why = OffCpu::kStolen,
+                                        .times = {.total = state.stolen}}});
+    }
     if (state.off_since == 0 || state.off_since >= end) {
       return;
     }

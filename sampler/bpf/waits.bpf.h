@@ -182,7 +182,8 @@ __noinline __u64 known_stack(struct wait_shape* shape, __u64 sp) {
 // both ways of each.
 static __always_inline __u64 is_not_above(__u64 a, __u64 b) { return 1 ^ ((b - a) >> 63); }
 
-// By halves: WAIT_CODE_RANGES is a power of two, and ranges that are not used begin beyond all words.
+// By halves: WAIT_CODE_RANGES is a power of two, and ranges that are not used begin beyond all
+// words.
 static __always_inline __u64 points_into(struct wait_code* code, __u64 word) {
   __u64 first = 0;
   for (__u32 step = WAIT_CODE_RANGES / 2; step > 0; step >>= 1) {
@@ -709,14 +710,11 @@ static __always_inline void end_thread(struct task_struct* task, struct wait_thr
   bpf_map_delete_elem(&threads, &number);
 }
 
-static __always_inline void leave(void* context, struct task_struct* task, int preempted,
-                                  __u64 state, __u64 now) {
-  struct wait_thread* thread = thread_of(task);
-  if (!thread) {
-    __sync_fetch_and_add(&shared.lost_waits, 1);
-    return;
-  }
-  __u64 account = task->se.sum_exec_runtime;
+// Time on a CPU is counted by our clock from switch to switch. The kernel's account is no better: a
+// thread that is woken on an idle CPU is charged from the wake-up on, which is some microseconds
+// early. But it knows of time that the hypervisor took.
+static __always_inline void stop_running(struct wait_thread* thread, __u64 account, __u64 now) {
+  enum { kTellable = 100000 };
   __u64 on_since = thread->on_since ? thread->on_since : shared.attached_at;
   if (thread->off_since) {
     // It came back unseen: some virtual machines hide the switches of their own threads.
@@ -725,9 +723,25 @@ static __always_inline void leave(void* context, struct task_struct* task, int p
     add_up(thread, on_since);
     thread->off_since = 0;
   }
-  thread->ran += now - on_since;
+  __u64 elapsed = now - on_since;
+  __u64 stolen = 0;
+  if (thread->on_since && thread->account && account - thread->account + kTellable < elapsed) {
+    stolen = elapsed - (account - thread->account);
+  }
+  thread->ran += elapsed - stolen;
+  thread->stolen += stolen;
   thread->on_since = 0;
   thread->account = account;
+}
+
+static __always_inline void leave(void* context, struct task_struct* task, int preempted,
+                                  __u64 state, __u64 now) {
+  struct wait_thread* thread = thread_of(task);
+  if (!thread) {
+    __sync_fetch_and_add(&shared.lost_waits, 1);
+    return;
+  }
+  stop_running(thread, task->se.sum_exec_runtime, now);
   if (state & kTaskDead) {
     end_thread(task, thread, now);
     return;
@@ -814,16 +828,34 @@ int on_switch(unsigned long long* context) {
   return 0;
 }
 
-// Of the system calls that locks wait for: does this one end such waits?
-static __always_inline int ends_locks(struct pt_regs* regs) {
-  enum { kWake = 1, kRequeue = 3, kRequeueIf = 4, kWakeOp = 5, kUnlock = 7, kWakeBits = 10, kMask = 15 };
+// Does `waker` end a wait for the lock that `sleeper` waits for? Else an interrupt does, a time-out
+// for one, in whatever thread it found.
+static __always_inline int ends_wait_of(struct task_struct* waker, struct task_struct* sleeper) {
+  enum {
+    kWake = 1,
+    kRequeue = 3,
+    kRequeueIf = 4,
+    kWakeOp = 5,
+    kUnlock = 7,
+    kWakeBits = 10,
+    kMask = 15
+  };
+  struct pt_regs* regs = (struct pt_regs*)bpf_task_pt_regs(waker);
+  __u64 lock = argument_of((struct pt_regs*)bpf_task_pt_regs(sleeper), 0);
   __s32 nr = system_call_of(regs);
-  if (nr != constants.nr_futex) {
-    return nr == constants.nr_futex_wake || nr == constants.nr_exit;
+  if (nr == constants.nr_exit) {
+    return (__u64)waker->clear_child_tid == lock;  // pthread_join
   }
-  __u32 operation = (__u32)argument_of(regs, 1) & kMask;
-  return operation == kWake || operation == kRequeue || operation == kRequeueIf ||
-         operation == kWakeOp || operation == kUnlock || operation == kWakeBits;
+  if (nr != constants.nr_futex && nr != constants.nr_futex_wake) {
+    return 0;
+  }
+  // The same word may lie elsewhere in another process.
+  int is_same = argument_of(regs, 0) == lock || waker->tgid != sleeper->tgid;
+  __u32 operation = nr == constants.nr_futex ? (__u32)argument_of(regs, 1) & kMask : kWake;
+  if (operation == kWake || operation == kWakeBits || operation == kUnlock) {
+    return is_same;
+  }
+  return operation == kRequeue || operation == kRequeueIf || operation == kWakeOp;
 }
 
 SEC("tp_btf/sched_waking")
@@ -842,7 +874,7 @@ int on_waking(unsigned long long* context) {
   if (is_lock(thread->key.system_call)) {
     // Else it is a time-out: an interrupt, in whatever thread it found.
     struct task_struct* waker = bpf_get_current_task_btf();
-    if (ends_locks((struct pt_regs*)bpf_task_pt_regs(waker))) {
+    if (ends_wait_of(waker, task)) {
       thread->key.waker = (__u32)waker->pid;
     }
   }

@@ -191,7 +191,7 @@ std::shared_ptr<const WaitObject> DecodeObject(const recording::WaitObject& from
 
 std::optional<What> DecodeWaits(const recording::WaitsEnded& from) {
   WaitsEnded waits;
-  if (from.why() > static_cast<uint32_t>(OffCpu::kFrozen)) {
+  if (from.why() > static_cast<uint32_t>(OffCpu::kStolen)) {
     return std::nullopt;
   }
   waits.stack = WaitStackId{from.stack()};

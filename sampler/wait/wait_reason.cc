@@ -22,6 +22,8 @@ WaitKind KindOfHold(OffCpu why) {
       return WaitKind::kTraced;
     case OffCpu::kFrozen:
       return WaitKind::kFrozen;
+    case OffCpu::kStolen:
+      return WaitKind::kStolen;
     case OffCpu::kBlocked:
       break;
   }

@@ -40,8 +40,8 @@ TEST(CodeRanges, TooManyAreJoinedAcrossTheSmallestGaps) {
   EXPECT_EQ(ranges.AtMost(5).size(), 5U);
   EXPECT_THAT(ranges.AtMost(4), ElementsAre(Pair(0x1000, 0x1300), Pair(0x8000, 0x8100),
                                             Pair(0x8200, 0x8300), Pair(0x20000, 0x20100)));
-  EXPECT_THAT(ranges.AtMost(3), ElementsAre(Pair(0x1000, 0x1300), Pair(0x8000, 0x8300),
-                                            Pair(0x20000, 0x20100)));
+  EXPECT_THAT(ranges.AtMost(3),
+              ElementsAre(Pair(0x1000, 0x1300), Pair(0x8000, 0x8300), Pair(0x20000, 0x20100)));
   EXPECT_THAT(ranges.AtMost(1), ElementsAre(Pair(0x1000, 0x20100)));
 }
 
