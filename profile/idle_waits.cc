@@ -8,6 +8,7 @@ namespace {
 // What besides the place makes a wait of this kind idle.
 enum class IdleWhen : uint8_t {
   kNever,
+  kAnywhere,
   kAtBase,
   kInLoop,       // the function that waits does other things too
   kInKnownWait,  // by the name of a function around the wait
@@ -17,7 +18,8 @@ enum class IdleWhen : uint8_t {
 
 IdleWhen IdleRuleOf(WaitKind kind) {
   switch (kind) {
-    case WaitKind::kAccept:
+    case WaitKind::kAccept:  // nobody has asked for anything yet
+      return IdleWhen::kAnywhere;
     case WaitKind::kPoll:
     case WaitKind::kEvent:
     case WaitKind::kCondition:
@@ -100,11 +102,16 @@ std::vector<bool> IdleWaits::Decide() && {
 
 bool IdleWaits::IsIdle(const SeenWait& wait) const {
   const WaitFrame& at = frames_[wait.frame];
-  if (!IsAtBase(at)) {
+  const IdleWhen when = IdleRuleOf(wait, at);
+  if (when == IdleWhen::kAnywhere) {
+    return !at.working && !at.truncated && at.has_user;
+  }
+  if (!IsAtBase(wait, at)) {
     return false;
   }
-  switch (IdleRuleOf(wait, at)) {
+  switch (when) {
     case IdleWhen::kNever:
+    case IdleWhen::kAnywhere:
       return false;
     case IdleWhen::kAtBase:
       return true;
@@ -120,15 +127,21 @@ bool IdleWaits::IsIdle(const SeenWait& wait) const {
   return false;
 }
 
-bool IdleWaits::IsAtBase(const WaitFrame& at) const {
+bool IdleWaits::IsAtBase(const SeenWait& wait, const WaitFrame& at) const {
   if (at.truncated || at.working || !at.has_user) {
     return false;
   }
-  if (!at.top.valid()) {
+  WaitFrameIndex top_index = at.top;
+  // In a stripped server, the function around epoll_wait that its event loop calls.
+  while (wait.kind == WaitKind::kPoll && top_index.valid() &&
+         frames_[top_index].traits.nameless) {
+    top_index = frames_[frames_[top_index].parent].top;
+  }
+  if (!top_index.valid()) {
     return true;  // a thread of a library alone
   }
-  const WaitFrame& top = frames_[at.top];
-  return top.is_entry || top.traits.is_base || bases_.IsBase(at.top);
+  const WaitFrame& top = frames_[top_index];
+  return top.is_entry || top.traits.is_base || bases_.IsBase(top_index);
 }
 
 bool IdleWaits::IsLoop(const WaitFrame& at) const {

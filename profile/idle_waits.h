@@ -38,7 +38,7 @@ class IdleWaits {
   using ThreadStack = std::pair<uint32_t, StackIndex>;
 
   bool IsIdle(const SeenWait& wait) const;
-  bool IsAtBase(const WaitFrame& at) const;
+  bool IsAtBase(const SeenWait& wait, const WaitFrame& at) const;
   bool IsLoop(const WaitFrame& at) const;
   bool ReadsRequests(const SeenWait& wait) const;
 

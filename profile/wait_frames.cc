@@ -202,6 +202,7 @@ FrameTraits WaitFrames::TraitsOf(const Location& location, StringIndex name) {
   const uint32_t module = location.module.value();
   traits |= module_traits_[module];
   if (nameless) {
+    traits.nameless = true;
     traits.lock_neutral = traits.is_runtime || is_python_[module];
   } else if (is_libc_[module] && traits.lock_rank == LockRank::kNone && !traits.lock_neutral) {
     // Its locks are mutexes: of the heap, of streams, of the loader.

@@ -38,6 +38,7 @@ struct FrameTraits {
   bool reads = false;       // reads a message for its caller
   bool is_base = false;     // where threads of a well-known server come back to after each request
   bool is_work = false;     // something is under way as long as it runs
+  bool nameless = false;    // a function of a stripped file
   bool is_fault = false;    // kernel: memory is read
   bool on_page = false;     // kernel: waits for a page, which a device may be about to fill
   bool on_device = false;   // kernel: waits for a device

@@ -162,6 +162,7 @@ void ProfileWriter::AddWaitRow(const WaitTimeRow& row) {
   add("protocol", row.reason.protocol);
   add("file", row.reason.file);
   add("syscall", row.reason.system_call);
+  add("state", row.reason.state);
   if (row.waker != kNoTid) {
     add("waker", builder_.profile().Text(row.waker_name));
     labels.push_back(builder_.NumberLabel("waker_tid", Number(row.waker)));

@@ -101,6 +101,9 @@ WaitReason ReasonOf(const WaitsEnded& waits) {
   const SystemCall call = SystemCallOf(waits.system_call);
   reason.kind = KindOfBlock(waits, call);
   reason.system_call = call.name;
+  if (waits.uninterruptible && !waits.for_device) {
+    reason.state = "uninterruptible";
+  }
   if (waits.object != nullptr) {
     DescribeObject(*waits.object, reason);
   }

@@ -16,6 +16,7 @@ struct WaitReason {
   std::string_view protocol;
   std::string file;
   std::string_view system_call;
+  std::string_view state;  // "uninterruptible": no signal ends it, and it is not for a device
 
   bool operator==(const WaitReason&) const = default;
 };
