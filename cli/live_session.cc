@@ -107,8 +107,8 @@ absl::StatusOr<std::unique_ptr<CaptureSession>> StartSession(const SessionOption
     notes.push_back("waits are not measured: " + live->facts().why_no_bpf +
                     ". The profile has time on CPUs only");
   }
-  pipeline.samples_all_modes = live->facts().per_cpu && live->facts().kernel_mode &&
-                               sampler.mode != CaptureMode::kOffCpu;
+  pipeline.samples_all_modes =
+      live->facts().per_cpu && live->facts().kernel_mode && sampler.mode != CaptureMode::kOffCpu;
   std::unique_ptr<EventSource> source = std::move(live);
   RecordingSource* recording = nullptr;
   if (!options.record_path.empty()) {

@@ -133,8 +133,7 @@ bool IdleWaits::IsAtBase(const SeenWait& wait, const WaitFrame& at) const {
   }
   WaitFrameIndex top_index = at.top;
   // In a stripped server, the function around epoll_wait that its event loop calls.
-  while (wait.kind == WaitKind::kPoll && top_index.valid() &&
-         frames_[top_index].traits.nameless) {
+  while (wait.kind == WaitKind::kPoll && top_index.valid() && frames_[top_index].traits.nameless) {
     top_index = frames_[frames_[top_index].parent].top;
   }
   if (!top_index.valid()) {

@@ -22,7 +22,8 @@ namespace whyslow {
 // - Nothing is under way by its name: no function that works on a request (exec_simple_query),
 // calls
 //   a service (curl_easy_perform) or waits for a result (std::future) is on the stack.
-// - The kind allows it. Accept: wherever it stands. Poll, event, condition, semaphore, signal, join,
+// - The kind allows it. Accept: wherever it stands. Poll, event, condition, semaphore, signal,
+// join,
 //   child: at the base; of a poll, functions without names around it do not count. A
 //   timer: where the function also calls others, so it is a loop. Futex, pipe, io_uring, and sleep
 //   in a runtime: only in a well-known wait. A socket's data, also under TLS: in a well-known wait,

@@ -69,6 +69,28 @@ TEST(EventQueue, UnderMoreLoadSamplesGoButNeverMappings) {
   EXPECT_EQ(std::get<EventsLost>(out[1].what).count, 1u);
 }
 
+TEST(EventQueue, UnderMoreLoadStacksOfWaitsGoButNeverTheWaits) {
+  EventQueue queue({.shorten_above = 10, .drop_above = 10'000});
+  WaitStack stack;
+  stack.stack.resize(20'000);
+  std::vector<Event> first;
+  first.push_back({.what = stack});
+  queue.Push(std::move(first));
+  std::vector<Event> second;
+  second.push_back({.what = stack});
+  second.push_back({.what = WaitsEnded{}});
+
+  queue.Push(std::move(second));
+
+  std::vector<Event> out;
+  queue.Pop(out);
+  queue.Pop(out);
+  ASSERT_EQ(out.size(), 2u);
+  EXPECT_TRUE(std::holds_alternative<WaitsEnded>(out[0].what));
+  EXPECT_EQ(std::get<EventsLost>(out[1].what).kind, LossKind::kWaitStack);
+  EXPECT_EQ(std::get<EventsLost>(out[1].what).count, 1u);
+}
+
 TEST(EventQueue, HandsOverBetweenThreadsWithoutLoss) {
   EventQueue queue;
   constexpr int kBatches = 1000;

@@ -1,6 +1,7 @@
 #include "sampler/pipeline.h"
 
 #include <gtest/gtest.h>
+#include <sys/syscall.h>
 
 #include "profile/profile.h"
 #include "sampler/capture.h"
@@ -202,6 +203,170 @@ TEST(Pipeline, LossesAreCountedByKind) {
 
   EXPECT_EQ(audit.lost(), 7u);
   EXPECT_EQ(audit.throttled, 1u);
+}
+
+WaitsEnded SocketWaits(Tid tid, WaitStackId stack, std::initializer_list<uint64_t> nanos) {
+  WaitsEnded waits{.pid = kServer, .tid = tid, .stack = stack};
+  waits.system_call = SYS_recvfrom;
+  waits.object = std::make_shared<const WaitObject>(
+      WaitObject{.kind = WaitObject::Kind::kSocket, .peer = "127.0.0.1:5432"});
+  for (const uint64_t each : nanos) {
+    waits.times.Add(each);
+  }
+  return waits;
+}
+
+WaitStack KernelStackOfWait(Tid tid, WaitStackId id, uint64_t address) {
+  return {.pid = kServer,
+          .tid = tid,
+          .id = id,
+          .kernel_callchain = {RuntimeAddress(address), RuntimeAddress(0xffffffff81000010)}};
+}
+
+std::string_view LeafOf(const Profile& profile, const Sample& sample) {
+  const Location& leaf = profile.LocationAt(profile.StackAt(sample.stack).location);
+  return leaf.lines.empty() ? std::string_view()
+                            : profile.Text(profile.FunctionAt(leaf.lines[0].function).name);
+}
+
+PipelineOptions WithWaits() { return {.waits_measured = true}; }
+
+TEST(PipelineWaits, ARowHasItsReasonItsStackAndItsTimes) {
+  std::vector<Event> events = AttachedServer();
+  constexpr WaitStackId kStack{5};
+  events.push_back({At(10), KernelStackOfWait(kWorker, kStack, 0xffffffff81000100)});
+  events.push_back({At(20), SocketWaits(kWorker, kStack, {1'000, 3'000})});
+  events.push_back({At(30), SocketWaits(kWorker, kStack, {5'000})});
+
+  const CaptureResult result = ProfileOf(std::move(events), WithWaits());
+
+  const Profile& profile = result.profile;
+  ASSERT_EQ(profile.samples.size(), 1u);
+  const Sample& sample = profile.samples[0];
+  EXPECT_EQ(LeafOf(profile, sample), "[wait: socket]");
+  EXPECT_EQ(profile.TextLabel(sample, "wait"), "socket");
+  EXPECT_EQ(profile.TextLabel(sample, "peer"), "127.0.0.1:5432");
+  EXPECT_EQ(profile.TextLabel(sample, "protocol"), "postgresql");
+  EXPECT_EQ(profile.TextLabel(sample, "thread"), "worker");
+  EXPECT_EQ(profile.NumberLabel(sample, "tid"), 101);
+  EXPECT_EQ(Total(profile, "waits"), 3);
+  EXPECT_EQ(Total(profile, "wait"), 9'000);
+  EXPECT_EQ(Total(profile, "wall"), 9'000);
+  EXPECT_EQ(Total(profile, "cpu"), 0);
+  ASSERT_TRUE(profile.wait_times.contains(0));
+  EXPECT_EQ(profile.wait_times.at(0).count, 3u);
+  EXPECT_EQ(profile.wait_times.at(0).max, 5'000u);
+  std::vector<LocationIndex> stack;
+  AppendLocations(profile, sample.stack, stack);
+  EXPECT_EQ(stack.size(), 3u);
+  EXPECT_EQ(result.audit.waits, 3u);
+  EXPECT_EQ(result.audit.wait_stacks, 1u);
+}
+
+TEST(PipelineWaits, TheRunQueueIsARowOfItsOwnThatCountsNothing) {
+  std::vector<Event> events = AttachedServer();
+  WaitsEnded waits = SocketWaits(kWorker, WaitStackId{1}, {1'000});
+  waits.run_queue = Nanoseconds(400);
+  events.push_back({At(20), waits});
+
+  const Profile profile = ProfileOf(std::move(events), WithWaits()).profile;
+
+  ASSERT_EQ(profile.samples.size(), 2u);
+  EXPECT_EQ(LeafOf(profile, profile.samples[1]), "[wait: runqueue]");
+  EXPECT_EQ(profile.TextLabel(profile.samples[1], "peer"), "");
+  EXPECT_EQ(Total(profile, "waits"), 1);
+  EXPECT_EQ(Total(profile, "wait"), 1'400);
+}
+
+TEST(PipelineWaits, WithoutAStackTheRowSaysSoUnlessNoneIsDue) {
+  std::vector<Event> events = AttachedServer();
+  events.push_back({At(20), SocketWaits(kWorker, kNoWaitStack, {1'000})});
+  WaitsEnded preempted{.pid = kServer, .tid = kWorker, .why = OffCpu::kPreempted};
+  preempted.times.Add(50);
+  events.push_back({At(20), preempted});
+
+  const Profile profile = ProfileOf(std::move(events), WithWaits()).profile;
+
+  ASSERT_EQ(profile.samples.size(), 2u);
+  std::vector<LocationIndex> stack;
+  AppendLocations(profile, profile.samples[0].stack, stack);
+  ASSERT_EQ(stack.size(), 2u);
+  const Location& note = profile.LocationAt(stack[1]);
+  EXPECT_EQ(profile.Text(profile.FunctionAt(note.lines[0].function).name),
+            "[truncated: stack not copied]");
+  EXPECT_EQ(LeafOf(profile, profile.samples[1]), "[wait: preempted]");
+  stack.clear();
+  AppendLocations(profile, profile.samples[1].stack, stack);
+  EXPECT_EQ(stack.size(), 1u);
+}
+
+TEST(PipelineWaits, LocksNameWhoFreedThem) {
+  std::vector<Event> events = AttachedServer();
+  WaitsEnded waits{.pid = kServer, .tid = kMain, .stack = WaitStackId{1}};
+  waits.system_call = SYS_futex;
+  waits.waker = kWorker;
+  waits.times.Add(10);
+  events.push_back({At(20), waits});
+
+  const Profile profile = ProfileOf(std::move(events), WithWaits()).profile;
+
+  EXPECT_EQ(profile.TextLabel(profile.samples[0], "wait"), "futex");
+  EXPECT_EQ(profile.TextLabel(profile.samples[0], "waker"), "worker");
+  EXPECT_EQ(profile.NumberLabel(profile.samples[0], "waker_tid"), 101);
+}
+
+TEST(PipelineWaits, AStackSentAgainIsComparedAndMakesNoRow) {
+  std::vector<Event> events = AttachedServer();
+  events.push_back({At(10), KernelStackOfWait(kWorker, WaitStackId{1}, 0xffffffff81000100)});
+  WaitStack again = KernelStackOfWait(kWorker, WaitStackId{2}, 0xffffffff81000900);
+  again.same_as = WaitStackId{1};
+  events.push_back({At(11), again});
+
+  const Audit audit = ProfileOf(std::move(events), WithWaits()).audit;
+
+  EXPECT_EQ(audit.wait_stacks, 1u);
+  EXPECT_EQ(audit.wait_stacks_checked, 1u);
+  EXPECT_EQ(audit.wait_stacks_wrong, 0u);  // only the kernel's frames differ
+}
+
+TEST(PipelineWaits, ManyShortLivedThreadsOfOneNameShareARow) {
+  std::vector<Event> events = AttachedServer();
+  for (int i = 0; i < 1000; ++i) {
+    const Tid tid{1000 + i};
+    events.push_back({At(5), ThreadStarted{kServer, tid, kServer, kMain}});
+    events.push_back({At(5), ThreadNamed{kServer, tid, "request", false}});
+    events.push_back({At(6), SocketWaits(tid, kNoWaitStack, {10})});
+    events.push_back({At(7), ThreadExited{kServer, tid}});
+  }
+
+  const Profile profile = ProfileOf(std::move(events), WithWaits()).profile;
+
+  EXPECT_LT(profile.samples.size(), 300u);
+  EXPECT_EQ(Total(profile, "waits"), 1000);
+  EXPECT_EQ(profile.TextLabel(profile.samples.back(), "thread"), "request");
+}
+
+TEST(PipelineWaits, WithoutRowsOfCpuTimeOnlyWaitsAreLeft) {
+  std::vector<Event> events = AttachedServer();
+  events.push_back({At(10), KernelSample(kMain, 0xffffffff81000100)});
+  events.push_back({At(20), SocketWaits(kWorker, kNoWaitStack, {1'000})});
+
+  const Profile profile =
+      ProfileOf(std::move(events), {.waits_measured = true, .cpu_rows = false}).profile;
+
+  EXPECT_EQ(Total(profile, "cpu"), 0);
+  EXPECT_EQ(Total(profile, "waits"), 1);
+}
+
+TEST(PipelineWaits, LossesAreInTheAudit) {
+  std::vector<Event> events = AttachedServer();
+  events.push_back({At(20), EventsLost{LossKind::kWait, 3}});
+  events.push_back({At(20), EventsLost{LossKind::kWaitStack, 4}});
+
+  const Audit audit = ProfileOf(std::move(events), WithWaits()).audit;
+
+  EXPECT_EQ(audit.lost_waits, 3u);
+  EXPECT_EQ(audit.waits_without_stack, 4u);
 }
 
 }  // namespace

@@ -188,6 +188,72 @@ TEST_F(Recording, EveryOtherKindComesBack) {
   EXPECT_TRUE(code.is_gone);
 }
 
+TEST_F(Recording, StacksOfWaitsComeBack) {
+  WaitStack wait{.pid = Pid{1}, .tid = Tid{2}, .id = WaitStackId{1}, .same_as = WaitStackId{2}};
+  wait.system_call = 202;
+  wait.arguments = {1, 2, 3, 4, 5, 6};
+  wait.registers = UserRegisters();
+  wait.registers->Set(7, 0x7fff'0000);
+  wait.kernel_callchain = {RuntimeAddress(0xffff)};
+  wait.user_callchain = {RuntimeAddress(0x1234)};
+  wait.stack = {std::byte{9}, std::byte{8}};
+  ASSERT_TRUE(Record({{.what = wait}}).ok());
+
+  const std::vector<Event> events = Replay().events;
+
+  ASSERT_THAT(events, SizeIs(1));
+  const auto& read = std::get<WaitStack>(events[0].what);
+  EXPECT_EQ(read.pid, Pid{1});
+  EXPECT_EQ(read.tid, Tid{2});
+  EXPECT_EQ(read.id, WaitStackId{1});
+  EXPECT_EQ(read.same_as, WaitStackId{2});
+  EXPECT_EQ(read.system_call, 202);
+  EXPECT_EQ(read.arguments, wait.arguments);
+  ASSERT_TRUE(read.registers.has_value());
+  EXPECT_EQ(read.registers->Get(7), 0x7fff'0000);
+  EXPECT_EQ(read.kernel_callchain, wait.kernel_callchain);
+  EXPECT_EQ(read.user_callchain, wait.user_callchain);
+  EXPECT_EQ(read.stack, wait.stack);
+}
+
+TEST_F(Recording, WaitsComeBack) {
+  WaitsEnded waits{.pid = Pid{1}, .tid = Tid{2}, .stack = WaitStackId{3}};
+  waits.why = OffCpu::kFrozen;
+  waits.uninterruptible = true;
+  waits.for_device = true;
+  waits.system_call = 0;
+  waits.object = std::make_shared<const WaitObject>(WaitObject{.kind = WaitObject::Kind::kSocket,
+                                                               .local = "10.0.0.1:1",
+                                                               .peer = "10.0.0.2:2",
+                                                               .path = "\xff",
+                                                               .is_udp = true,
+                                                               .is_server_side = true});
+  waits.waker = Tid{5};
+  waits.times.Add(1'000);
+  waits.times.Add(5'000'000);
+  waits.run_queue = Nanoseconds(77);
+  waits.still_waiting = 1;
+  ASSERT_TRUE(Record({{.what = waits}, {.what = WaitsEnded{}}}).ok());
+
+  const std::vector<Event> events = Replay().events;
+
+  ASSERT_THAT(events, SizeIs(2));
+  const auto& read = std::get<WaitsEnded>(events[0].what);
+  EXPECT_EQ(read.stack, WaitStackId{3});
+  EXPECT_EQ(read.why, OffCpu::kFrozen);
+  EXPECT_TRUE(read.uninterruptible);
+  EXPECT_TRUE(read.for_device);
+  EXPECT_EQ(read.system_call, 0);
+  ASSERT_NE(read.object, nullptr);
+  EXPECT_EQ(*read.object, *waits.object);
+  EXPECT_EQ(read.waker, Tid{5});
+  EXPECT_EQ(read.times, waits.times);
+  EXPECT_EQ(read.run_queue, Nanoseconds(77));
+  EXPECT_EQ(read.still_waiting, 1);
+  EXPECT_EQ(std::get<WaitsEnded>(events[1].what).object, nullptr);
+  EXPECT_EQ(std::get<WaitsEnded>(events[1].what).system_call, -1);
+}
+
 TEST_F(Recording, TheHeaderComesBack) {
   ASSERT_TRUE(Record({}).ok());
 
