@@ -148,9 +148,38 @@ static __always_inline __u64 new_stack_number(void) {
   return __sync_fetch_and_add(&shared.next_stack, 1) + 1;
 }
 
-// The variant with the same return addresses; its number, or 0.
+static __always_inline __u64 hash_one_by_one(const struct wait_variant* variant, __u64 sp) {
+  __u64 hash = 0;
+  for (__u32 i = 0; i < WAIT_SLOTS; ++i) {
+    __u64 word = 0;
+    if (i >= variant->count) {
+      break;
+    }
+    if (bpf_probe_read_user(&word, sizeof(word), (void*)(sp + variant->offsets[i] * 8))) {
+      return ~variant->hash;
+    }
+    hash = wait_hash(hash, word);
+  }
+  return hash;
+}
+
+static __always_inline __u64 hash_of_copy(const struct wait_variant* variant, const __u64* words) {
+  __u64 hash = 0;
+  for (__u32 i = 0; i < WAIT_SLOTS; ++i) {
+    if (i >= variant->count) {
+      break;
+    }
+    hash = wait_hash(hash, words[variant->offsets[i] & (WAIT_SPAN - 1)]);
+  }
+  return hash;
+}
+
+// The variant with the same return addresses; its number, or 0. The words at its offsets are read
+// with all that lie between: each read costs as much as a good hundred bytes more in one.
 __noinline __u64 known_stack(struct wait_shape* shape, __u64 sp) {
-  if (!shape) {
+  struct wait_scratch* room = scratch_of_cpu();
+  __u32 copied = 0;  // words, for all variants
+  if (!shape || !room) {
     return 0;
   }
   for (__u32 v = 0; v < WAIT_VARIANTS; ++v) {
@@ -158,19 +187,13 @@ __noinline __u64 known_stack(struct wait_shape* shape, __u64 sp) {
       break;
     }
     struct wait_variant* variant = &shape->variant[v];
-    __u64 hash = 0;
-    __u32 i = 0;
-    for (; i < WAIT_SLOTS; ++i) {
-      __u64 word = 0;
-      if (i >= variant->count) {
-        break;
-      }
-      if (bpf_probe_read_user(&word, sizeof(word), (void*)(sp + variant->offsets[i] * 8))) {
-        hash = ~variant->hash;
-        break;
-      }
-      hash = wait_hash(hash, word);
+    __u32 span = variant->span;
+    if (span > copied && span <= WAIT_SPAN && span <= variant->count * WAIT_SPAN_OF_SLOT &&
+        !bpf_probe_read_user(room->bytes, span * 8, (void*)sp)) {
+      copied = span;
     }
+    __u64 hash = span <= copied ? hash_of_copy(variant, (const __u64*)room->bytes)
+                                : hash_one_by_one(variant, sp);
     if (hash == variant->hash) {
       return variant->stack;
     }
