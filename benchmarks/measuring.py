@@ -63,6 +63,7 @@ class Finished:
     """A profiler that has ended."""
     cpu_seconds: float     # its own, with what it started
     finish_seconds: float  # from the signal to its end
+    most_resident: int     # bytes
     stderr: str
 
 
@@ -78,8 +79,20 @@ class Profiler:
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=self.log, stdin=subprocess.DEVNULL,
                                         process_group=0)
         time.sleep(ATTACH_SECONDS)
+        self.settle()
         if self.process.poll() is not None:
             raise RuntimeError(f"{' '.join(command)} ended at once: {self.read_log()}")
+
+    def settle(self):
+        """Setting up, as the kernel's verification of BPF programs, takes CPU time, and on a busy machine its while."""
+        step, most = 0.1, 30
+        end = time.monotonic() + most
+        used = None
+        while self.process.poll() is None and time.monotonic() < end:
+            before, used = used, schedstat_seconds(self.process.pid)
+            if before is not None and used - before < 0.02 * step:
+                return
+            time.sleep(step)
 
     def read_log(self):
         self.log.seek(0)
@@ -91,7 +104,7 @@ class Profiler:
         _, status, usage = os.wait4(self.process.pid, 0)
         seconds = time.monotonic() - begin
         self.process.returncode = os.waitstatus_to_exitcode(status)
-        return Finished(usage.ru_utime + usage.ru_stime, seconds, self.read_log())
+        return Finished(usage.ru_utime + usage.ru_stime, seconds, usage.ru_maxrss * 1024, self.read_log())
 
     def discard(self):
         if self.process.returncode is None and self.process.poll() is None:
@@ -110,10 +123,17 @@ class Profiler:
 class Bench:
     """Where the programs are, and how long to measure."""
 
-    def __init__(self, build, quick):
+    def __init__(self, build, quick, pairs=None, conditions=()):
         self.build = pathlib.Path(build)
         self.quick = quick
+        self.pairs = pairs            # of runs with and without a profiler; None: as many as each benchmark likes
+        self.conditions = conditions  # the only ones to measure, where a benchmark lets one choose; empty: all
         self.whyslow = pathlib.Path(os.environ.get("WHYSLOW", self.build / "cli" / "whyslow"))
+
+    def chosen(self, conditions):
+        """Without those that were not asked for; runs without a profiler always stay."""
+        return {name: command for name, command in conditions.items()
+                if command is None or not self.conditions or name in self.conditions}
 
     def program(self, name):
         for folder in ("benchmarks", "examples", "tests"):
@@ -139,6 +159,11 @@ class Bench:
     def by_perf_task(frequency):
         return lambda pid, folder: ["perf", "record", "-q", "-e", "cpu-clock", "-F", frequency, "-p", pid, "-o",
                                     folder / "perf.data"]
+
+    @staticmethod
+    def by_perf_switches():
+        return lambda pid, folder: ["perf", "record", "-e", "sched:sched_switch", "--call-graph", "dwarf", "-p", pid,
+                                    "-o", folder / "perf.data"]
 
     @staticmethod
     def by_perf_all(frequency):

@@ -68,7 +68,7 @@ def pingpong(bench):
             profiler = measuring.Profiler(command_for, pid) if command_for else None
             try:
                 program.begin()
-                _, rounds, nanos = program.words("RESULT")
+                _, rounds, nanos, _ = program.words("RESULT")
                 own = profiler.finish().cpu_seconds if profiler else 0.0
             finally:
                 if profiler:

@@ -1,12 +1,13 @@
 // Two threads pass one byte to and fro over pipes on one CPU: as many context switches as a machine
 // can do. Usage: pingpong SECONDS [CPU]. Says READY, begins when a line comes on standard input,
-// ends with: RESULT ROUNDS CPU_NANOSECONDS
+// ends with: RESULT ROUNDS CPU_NANOSECONDS VOLUNTARY_SWITCHES
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -44,6 +45,9 @@ int main(int argc, char** argv) {
     return 1;
   }
 
+  struct rusage before;
+  struct rusage after;
+  getrusage(RUSAGE_SELF, &before);
   const int64_t cpu_before = Nanos(CLOCK_PROCESS_CPUTIME_ID);
   const int64_t end = Nanos(CLOCK_MONOTONIC) + (int64_t)(seconds * 1e9);
   int64_t rounds = 0;
@@ -59,6 +63,8 @@ int main(int argc, char** argv) {
   const int64_t cpu = Nanos(CLOCK_PROCESS_CPUTIME_ID) - cpu_before;
   close(there[1]);
   pthread_join(echo, NULL);
-  printf("RESULT %lld %lld\n", (long long)rounds, (long long)cpu);
+  getrusage(RUSAGE_SELF, &after);
+  printf("RESULT %lld %lld %ld\n", (long long)rounds, (long long)cpu,
+         after.ru_nvcsw - before.ru_nvcsw);
   return 0;
 }

@@ -466,6 +466,7 @@ void LibbpfTracer::Learn(const WaitStack& stack, std::span<const StackWord> retu
       continue;
     }
     variant.offsets[variant.count++] = static_cast<uint16_t>(offset);
+    variant.span = std::max(variant.span, static_cast<uint32_t>(offset) + 1);
     variant.hash = wait_hash(variant.hash, word.value);
   }
   const int shapes = MapFd("shapes");

@@ -84,16 +84,14 @@ struct {
   __type(value, struct wait_scratch);
 } scratch SEC(".maps");
 
-// While it is off, nobody is.
-static __always_inline int is_target(__u32 process) {
-  if (!shared.is_on) {
-    return 0;
-  }
+// Tells at once of most processes that nobody asked for them. While timing is off, nobody did.
+static __always_inline int may_be_target(__u32 process) {
   __u32 bit = wait_filter_bit(process);
-  if (!(shared.filter[bit / 64 & (WAIT_FILTER_WORDS - 1)] >> (bit % 64) & 1)) {
-    return 0;
-  }
-  return bpf_map_lookup_elem(&targets, &process) != 0;
+  return shared.is_on && (shared.filter[bit / 64 & (WAIT_FILTER_WORDS - 1)] >> (bit % 64) & 1);
+}
+
+static __always_inline int is_target(__u32 process) {
+  return may_be_target(process) && bpf_map_lookup_elem(&targets, &process) != 0;
 }
 
 #if defined(__TARGET_ARCH_x86)
@@ -148,9 +146,38 @@ static __always_inline __u64 new_stack_number(void) {
   return __sync_fetch_and_add(&shared.next_stack, 1) + 1;
 }
 
-// The variant with the same return addresses; its number, or 0.
+static __always_inline __u64 hash_one_by_one(const struct wait_variant* variant, __u64 sp) {
+  __u64 hash = 0;
+  for (__u32 i = 0; i < WAIT_SLOTS; ++i) {
+    __u64 word = 0;
+    if (i >= variant->count) {
+      break;
+    }
+    if (bpf_probe_read_user(&word, sizeof(word), (void*)(sp + variant->offsets[i] * 8))) {
+      return ~variant->hash;
+    }
+    hash = wait_hash(hash, word);
+  }
+  return hash;
+}
+
+static __always_inline __u64 hash_of_copy(const struct wait_variant* variant, const __u64* words) {
+  __u64 hash = 0;
+  for (__u32 i = 0; i < WAIT_SLOTS; ++i) {
+    if (i >= variant->count) {
+      break;
+    }
+    hash = wait_hash(hash, words[variant->offsets[i] & (WAIT_SPAN - 1)]);
+  }
+  return hash;
+}
+
+// The variant with the same return addresses; its number, or 0. The words at its offsets are read
+// with all that lie between: each read costs as much as a good hundred bytes more in one.
 __noinline __u64 known_stack(struct wait_shape* shape, __u64 sp) {
-  if (!shape) {
+  struct wait_scratch* room = scratch_of_cpu();
+  __u32 copied = 0;  // words, for all variants
+  if (!shape || !room) {
     return 0;
   }
   for (__u32 v = 0; v < WAIT_VARIANTS; ++v) {
@@ -158,19 +185,13 @@ __noinline __u64 known_stack(struct wait_shape* shape, __u64 sp) {
       break;
     }
     struct wait_variant* variant = &shape->variant[v];
-    __u64 hash = 0;
-    __u32 i = 0;
-    for (; i < WAIT_SLOTS; ++i) {
-      __u64 word = 0;
-      if (i >= variant->count) {
-        break;
-      }
-      if (bpf_probe_read_user(&word, sizeof(word), (void*)(sp + variant->offsets[i] * 8))) {
-        hash = ~variant->hash;
-        break;
-      }
-      hash = wait_hash(hash, word);
+    __u32 span = variant->span;
+    if (span > copied && span <= WAIT_SPAN && span <= variant->count * WAIT_SPAN_OF_SLOT &&
+        !bpf_probe_read_user(room->bytes, span * 8, (void*)sp)) {
+      copied = span;
     }
+    __u64 hash = span <= copied ? hash_of_copy(variant, (const __u64*)room->bytes)
+                                : hash_one_by_one(variant, sp);
     if (hash == variant->hash) {
       return variant->stack;
     }
@@ -621,12 +642,13 @@ static __always_inline __u16 why_off(struct task_struct* task, int preempted, __
   return state & kTaskTraced ? WAIT_TRACED : WAIT_BLOCKED;
 }
 
-static __always_inline struct wait_thread* thread_of(struct task_struct* task) {
+static __always_inline struct wait_thread* known_thread(struct task_struct* task) {
   __u32 thread = (__u32)task->pid;
-  struct wait_thread* known = bpf_map_lookup_elem(&threads, &thread);
-  if (known) {
-    return known;
-  }
+  return bpf_map_lookup_elem(&threads, &thread);
+}
+
+static __always_inline struct wait_thread* new_thread(struct task_struct* task) {
+  __u32 thread = (__u32)task->pid;
   struct wait_thread begin = {};
   begin.key.thread = thread;
   begin.key.process = (__u32)task->tgid;
@@ -734,9 +756,12 @@ static __always_inline void stop_running(struct wait_thread* thread, __u64 accou
   thread->account = account;
 }
 
-static __always_inline void leave(void* context, struct task_struct* task, int preempted,
-                                  __u64 state, __u64 now) {
-  struct wait_thread* thread = thread_of(task);
+static __always_inline void leave(void* context, struct task_struct* task,
+                                  struct wait_thread* thread, int preempted, __u64 state,
+                                  __u64 now) {
+  if (!thread) {
+    thread = new_thread(task);
+  }
   if (!thread) {
     __sync_fetch_and_add(&shared.lost_waits, 1);
     return;
@@ -775,12 +800,11 @@ static __always_inline void leave(void* context, struct task_struct* task, int p
   key->stack = stack_of(context, key, regs, now);
 }
 
-static __always_inline void come_back(struct task_struct* task, __u64 now) {
-  __u32 number = (__u32)task->pid;
-  struct wait_thread* thread = bpf_map_lookup_elem(&threads, &number);
+static __always_inline void come_back(struct task_struct* task, struct wait_thread* thread,
+                                      __u64 now) {
   if (!thread) {
     // It was there before us and did not run since; nobody has described it.
-    thread = thread_of(task);
+    thread = new_thread(task);
     if (!thread) {
       return;
     }
@@ -807,12 +831,24 @@ static __always_inline void come_back(struct task_struct* task, __u64 now) {
   thread->account = account;
 }
 
+// Of a thread that is known it is known that it is a target's: its process need not be looked up.
+static __always_inline int is_of_target(struct task_struct* task, struct wait_thread** thread) {
+  __u32 process = (__u32)task->tgid;
+  if (!may_be_target(process)) {
+    return 0;
+  }
+  *thread = known_thread(task);
+  return *thread || bpf_map_lookup_elem(&targets, &process);
+}
+
 SEC("tp_btf/sched_switch")
 int on_switch(unsigned long long* context) {
   struct task_struct* prev = (struct task_struct*)context[1];
   struct task_struct* next = (struct task_struct*)context[2];
-  int leaves = is_target((__u32)prev->tgid);
-  int comes = is_target((__u32)next->tgid);
+  struct wait_thread* left = 0;
+  struct wait_thread* come = 0;
+  int leaves = is_of_target(prev, &left);
+  int comes = is_of_target(next, &come);
   if (!leaves && !comes) {
     return 0;
   }
@@ -820,10 +856,10 @@ int on_switch(unsigned long long* context) {
   if (leaves) {
     // The task's own state may have been changed by a wake-up already.
     __u64 state = constants.has_prev_state ? context[3] : prev->__state;
-    leave(context, prev, (int)context[0] & 1, state & 0xffffffff, now);
+    leave(context, prev, left, (int)context[0] & 1, state & 0xffffffff, now);
   }
   if (comes) {
-    come_back(next, now);
+    come_back(next, come, now);
   }
   return 0;
 }
@@ -861,11 +897,10 @@ static __always_inline int ends_wait_of(struct task_struct* waker, struct task_s
 SEC("tp_btf/sched_waking")
 int on_waking(unsigned long long* context) {
   struct task_struct* task = (struct task_struct*)context[0];
-  if (!is_target((__u32)task->tgid)) {
+  if (!may_be_target((__u32)task->tgid)) {
     return 0;
   }
-  __u32 number = (__u32)task->pid;
-  struct wait_thread* thread = bpf_map_lookup_elem(&threads, &number);
+  struct wait_thread* thread = known_thread(task);
   if (!thread || !thread->off_since || thread->woken_at || thread->key.why == WAIT_PREEMPTED ||
       thread->key.why == WAIT_THROTTLED || thread->key.why == WAIT_RUNNABLE) {
     return 0;
