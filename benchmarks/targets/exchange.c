@@ -132,13 +132,13 @@ __attribute__((noinline)) static uint64_t Serve(Request* request) {
 static uint64_t (*const levels[kLevels])(Request*, unsigned);
 
 // Each is a function of its own; the work after the call keeps it from becoming a jump.
-#define LEVEL(NAME, NUMBER)                                                     \
+#define LEVEL(NAME, NUMBER)                                                         \
   __attribute__((noinline)) static uint64_t NAME(Request* request, unsigned left) { \
-    if (left == 0) {                                                            \
-      return Serve(request) + NUMBER;                                           \
-    }                                                                           \
-    const unsigned next = (request->way + left * (NUMBER + 1)) % kLevels;       \
-    return levels[next](request, left - 1) ^ (left + NUMBER);                   \
+    if (left == 0) {                                                                \
+      return Serve(request) + NUMBER;                                               \
+    }                                                                               \
+    const unsigned next = (request->way + left * (NUMBER + 1)) % kLevels;           \
+    return levels[next](request, left - 1) ^ (left + NUMBER);                       \
   }
 LEVEL(Route, 0)
 LEVEL(Authorize, 1)
@@ -185,8 +185,7 @@ static void* RunWorker(void* what) {
 // ---- Setting up ---------------------------------------------------------------------------------
 
 static void ConnectTcp(int ends[2]) {
-  struct sockaddr_in address = {.sin_family = AF_INET,
-                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   socklen_t size = sizeof(address);
   const int listener = socket(AF_INET, SOCK_STREAM, 0);
   const int one = 1;

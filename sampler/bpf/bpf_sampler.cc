@@ -68,7 +68,8 @@ class LibbpfSampler final : public BpfSampler {
       return ErrnoStatus(errno, "mapping the BPF programs' ring");
     }
     if (plan.waits) {
-      ASSIGN_OR_RETURN(sampler->waits_, WaitTracer::Open(object));
+      ASSIGN_OR_RETURN(sampler->waits_,
+                       WaitTracer::Open(object, {.stack_bytes = plan.stack_bytes}));
     }
     if (plan.follow_children) {
       ASSIGN_OR_RETURN(sampler->on_fork_,

@@ -10,12 +10,12 @@
 /* NOLINTBEGIN(readability-identifier-naming): C of the kernel side */
 
 enum {
-  WAIT_BUCKETS = 129, /* as kDurationBuckets */
-  WAIT_SLOTS = 32,    /* return addresses by which a stack is known again */
-  WAIT_SPAN = 512,    /* words from the stack pointer on that are read in one go for that, */
+  WAIT_BUCKETS = 129,     /* as kDurationBuckets */
+  WAIT_SLOTS = 32,        /* return addresses by which a stack is known again */
+  WAIT_SPAN = 512,        /* words from the stack pointer on that are read in one go for that, */
   WAIT_SPAN_OF_SLOT = 24, /* unless there are more than this for each return address */
-  WAIT_VARIANTS = 4,  /* stacks that have the same leaf, stack pointer and system call */
-  WAIT_PENDING = 4,   /* of those: sent and not known yet */
+  WAIT_VARIANTS = 4,      /* stacks that have the same leaf, stack pointer and system call */
+  WAIT_PENDING = 4,       /* of those: sent and not known yet */
   WAIT_STACK_PAGE = 4096,
   WAIT_STACK_MOST = 32768, /* bytes of a copy */
   WAIT_KERNEL_FRAMES = 48,
@@ -131,7 +131,7 @@ struct wait_variant {
   __u64 stack;
   __u64 hash; /* of the words at the offsets, see wait_hash */
   __u32 count;
-  __u32 span; /* one more than the highest offset */
+  __u32 span;                /* one more than the highest offset */
   __u16 offsets[WAIT_SLOTS]; /* words above the stack pointer */
 };
 

@@ -35,7 +35,9 @@ static_assert(WAIT_BUCKETS == kDurationBuckets);
 constexpr int64_t kCopiesPerRound = 300;
 constexpr int64_t kCopiesAtFirst = 1500;
 constexpr Nanoseconds kBeginning = std::chrono::seconds(2);  // everything is new
-constexpr int32_t kSysFutexWake = 454;                       // the same number on all machines; 6.7
+// Python's select() alone has 100 KB of arrays on its stack.
+constexpr size_t kMostRemoteBytes = size_t{256} * 1024;
+constexpr int32_t kSysFutexWake = 454;  // the same number on all machines; 6.7
 // How often the sums are taken: they have room for some thousand different waits.
 constexpr Nanoseconds kSumsInterval = std::chrono::milliseconds(250);
 
@@ -123,8 +125,9 @@ static_assert(static_cast<int>(OffCpu::kFrozen) == WAIT_FROZEN &&
 
 class LibbpfTracer final : public WaitTracer {
  public:
-  static absl::StatusOr<std::unique_ptr<WaitTracer>> Open(bpf_object* object) {
-    std::unique_ptr<LibbpfTracer> tracer(new LibbpfTracer(object));
+  static absl::StatusOr<std::unique_ptr<WaitTracer>> Open(bpf_object* object,
+                                                          uint32_t most_stack_bytes) {
+    std::unique_ptr<LibbpfTracer> tracer(new LibbpfTracer(object, most_stack_bytes));
     RETURN_IF_ERROR(tracer->Map());
     return tracer;
   }
@@ -143,7 +146,8 @@ class LibbpfTracer final : public WaitTracer {
   void Learn(const WaitStack& stack, std::span<const StackWord> return_addresses) override;
 
  private:
-  explicit LibbpfTracer(bpf_object* object) : object_(object) {}
+  LibbpfTracer(bpf_object* object, uint32_t most_stack_bytes)
+      : object_(object), most_stack_bytes_(most_stack_bytes) {}
 
   absl::Status Map();
   int MapFd(const char* name) const { return bpf_object__find_map_fd_by_name(object_, name); }
@@ -152,6 +156,9 @@ class LibbpfTracer final : public WaitTracer {
   // Calls use(number, wait_thread).
   template <class Use>
   void ForEachThread(Use use) const;
+  // Of a stack that is larger than its copy, while the thread still sleeps on it. False: it does
+  // not, and nothing is added.
+  bool ReadOn(const wait_stack_record& record, WaitStack& stack) const;
   bool StillSleeps(const wait_stack_record& record) const;
   void TakeSums(int sums, Instant when, std::vector<Event>& out);
   void AddInProgress(Instant when, std::vector<Event>& out);
@@ -159,6 +166,7 @@ class LibbpfTracer final : public WaitTracer {
   void TellLosses(Instant when, std::vector<Event>& out);
 
   bpf_object* object_;
+  uint32_t most_stack_bytes_;
   wait_shared* shared_ = nullptr;
   RingPtr ring_;
   std::vector<LinkPtr> links_;
@@ -294,15 +302,23 @@ bool LibbpfTracer::StillSleeps(const wait_stack_record& record) const {
 
 void LibbpfTracer::ReadSleeper(const wait_stack_record& record, std::vector<Event>& out) {
   WaitStack stack = StackOfRecord(record, {});
-  const LiveMemory memory(stack.pid);
-  std::vector<std::byte> bytes(WAIT_STACK_MOST);
-  bytes.resize(memory.Read(RuntimeAddress(stack.registers->sp().value_or(0)), bytes));
-  if (StillSleeps(record)) {
-    stack.stack = std::move(bytes);
-  } else {
+  if (!ReadOn(record, stack)) {
     stack.registers.reset();  // it went on meanwhile: what was read is of several moments
   }
   out.push_back({.when = InstantFromNanos(record.when), .what = std::move(stack)});
+}
+
+bool LibbpfTracer::ReadOn(const wait_stack_record& record, WaitStack& stack) const {
+  const LiveMemory memory(stack.pid);
+  const RuntimeAddress sp(stack.registers->sp().value_or(0));
+  std::vector<std::byte> more(kMostRemoteBytes);
+  more.resize(memory.Read(sp + stack.stack.size(), more));
+  // A thread that sleeps changes nothing.
+  if (!StillSleeps(record)) {
+    return false;
+  }
+  stack.stack.insert(stack.stack.end(), more.begin(), more.end());
+  return true;
 }
 
 int LibbpfTracer::OnRecord(void* self, void* data, size_t size) {
@@ -314,8 +330,11 @@ int LibbpfTracer::OnRecord(void* self, void* data, size_t size) {
     const auto& record = *static_cast<const wait_stack_record*>(data);
     const auto* bytes = static_cast<const std::byte*>(data) + sizeof(record);
     const size_t count = std::min<size_t>(record.stack_bytes, size - sizeof(record));
-    tracer.taking_->push_back(
-        {.when = InstantFromNanos(record.when), .what = StackOfRecord(record, {bytes, count})});
+    WaitStack stack = StackOfRecord(record, {bytes, count});
+    if (count >= tracer.most_stack_bytes_) {
+      tracer.ReadOn(record, stack);
+    }
+    tracer.taking_->push_back({.when = InstantFromNanos(record.when), .what = std::move(stack)});
   }
   return 0;
 }
@@ -518,8 +537,8 @@ absl::Status WaitTracer::Prepare(bpf_object* object, bool waits, const Plan& pla
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::unique_ptr<WaitTracer>> WaitTracer::Open(bpf_object* object) {
-  return LibbpfTracer::Open(object);
+absl::StatusOr<std::unique_ptr<WaitTracer>> WaitTracer::Open(bpf_object* object, const Plan& plan) {
+  return LibbpfTracer::Open(object, plan.stack_bytes);
 }
 
 }  // namespace whyslow

@@ -26,7 +26,7 @@ class WaitTracer : public WaitStackLearner {
   // Before the object is loaded. `waits`: false leaves the programs and their maps out.
   static absl::Status Prepare(bpf_object* object, bool waits, const Plan& plan);
   // After it.
-  static absl::StatusOr<std::unique_ptr<WaitTracer>> Open(bpf_object* object);
+  static absl::StatusOr<std::unique_ptr<WaitTracer>> Open(bpf_object* object, const Plan& plan);
 
   // The programs are in place, which takes a while. Targets have been added before.
   virtual absl::Status Attach() = 0;
