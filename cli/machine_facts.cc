@@ -65,7 +65,7 @@ bool KernelSymbolsVisible() {
 
 // Loads the programs and lets them go again: rights, kernel and BTF together decide.
 void TryBpf(MachineFacts& facts) {
-  const absl::Status status = BpfSampler::Load({}).status();
+  const absl::Status status = BpfSampler::Load({.waits = true}).status();
   facts.bpf_built_in = !absl::IsUnimplemented(status);
   facts.bpf_problem = std::string(status.message());
 }

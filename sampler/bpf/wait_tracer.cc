@@ -507,7 +507,7 @@ absl::Status WaitTracer::Prepare(bpf_object* object, bool waits, const Plan& pla
   for (const char* const name : {"on_switch", "on_waking", "on_thread", "on_iteration"}) {
     bpf_program__set_autoload(bpf_object__find_program_by_name(object, name), waits);
   }
-  for (const char* const name : {"threads", "sums_even", "sums_odd", "code", "shapes", "objects",
+  for (const char* const name : {"threads", "sums_even", "sums_odd", "shapes", "objects",
                                  "wait_records", "scratch", "sleeper"}) {
     bpf_map__set_autocreate(bpf_object__find_map_by_name(object, name), waits);
   }
