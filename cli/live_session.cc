@@ -103,10 +103,6 @@ absl::StatusOr<std::unique_ptr<CaptureSession>> StartSession(const SessionOption
   if (!tables.problem.empty() && !options.cache_directory.empty()) {
     notes.push_back("--cache " + tables.problem + ". Unwind tables are not kept");
   }
-  if (sampler.mode != CaptureMode::kCpu && !live->facts().waits) {
-    notes.push_back("waits are not measured: " + live->facts().why_no_bpf +
-                    ". The profile has time on CPUs only");
-  }
   pipeline.samples_all_modes =
       live->facts().per_cpu && live->facts().kernel_mode && sampler.mode != CaptureMode::kOffCpu;
   std::unique_ptr<EventSource> source = std::move(live);

@@ -58,10 +58,11 @@ void TellMissingWaits(const Audit& audit, const Console& console) {
   const double shared = static_cast<double>(audit.waits_without_stack) /
                         static_cast<double>(std::max<uint64_t>(audit.waits, 1));
   if (shared > kFew) {
-    console.Note(absl::StrFormat(
-        "%s of the waits have the stack of a similar wait, or none: too many stacks were new at "
-        "once. Times and counts are exact",
-        FormatShare(shared, 1)));
+    console.Note(
+        absl::StrFormat("%s of the waits have the stack of a similar wait, or none: not all stacks "
+                        "could be copied. "
+                        "Times and counts are exact",
+                        FormatShare(shared, 1)));
   }
 }
 

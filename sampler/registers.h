@@ -22,7 +22,7 @@ inline constexpr Architecture kHostArchitecture = Architecture::kArm64;
 // DWARF numbers (System V x86-64 psABI figure 3.36; AArch64 DWARF ABI section 4.1).
 namespace x86 {
 inline constexpr uint8_t kRax = 0, kRdx = 1, kRcx = 2, kRbx = 3, kRsi = 4, kRdi = 5, kRbp = 6,
-                         kRsp = 7, kR8 = 8, kR10 = 10, kR12 = 12, kR15 = 15, kRip = 16;
+                         kRsp = 7, kR8 = 8, kR9 = 9, kR10 = 10, kR12 = 12, kR15 = 15, kRip = 16;
 }  // namespace x86
 namespace arm64 {
 inline constexpr uint8_t kX0 = 0, kX19 = 19, kFp = 29, kLr = 30, kSp = 31, kPc = 32;

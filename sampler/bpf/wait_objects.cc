@@ -11,14 +11,13 @@
 #include <algorithm>
 #include <array>
 #include <climits>
-#include <cstdlib>
-#include <cstring>
-#include <sstream>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "base/file_io.h"
+#include "sampler/target/descriptors.h"
+#include "sampler/target/socket_tables.h"
 
 namespace whyslow {
 namespace {
@@ -27,53 +26,14 @@ namespace {
 constexpr size_t kMostObjects = 16'384;
 constexpr Nanoseconds kListeningIsFresh = std::chrono::seconds(1);
 
-std::string AddressText(uint16_t family, const __u8 (&bytes)[16], uint16_t port) {
-  constexpr std::array<uint8_t, 12> kMapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-  std::array<char, INET6_ADDRSTRLEN> text{};
-  const bool is_mapped =
-      family == AF_INET6 && std::memcmp(bytes, kMapped.data(), kMapped.size()) == 0;
-  if (family == AF_INET || is_mapped) {
-    inet_ntop(AF_INET, bytes + (is_mapped ? kMapped.size() : 0), text.data(), text.size());
-    return absl::StrFormat("%s:%d", text.data(), port);
-  }
-  inet_ntop(AF_INET6, bytes, text.data(), text.size());
-  return absl::StrFormat("[%s]:%d", text.data(), port);
+AddressBytes BytesOf(const __u8 (&bytes)[16]) {
+  AddressBytes copy{};
+  std::copy_n(bytes, copy.size(), copy.begin());
+  return copy;
 }
 
-// As the kernel keeps it: an abstract name begins with a zero.
 std::string UnixText(const char (&name)[WAIT_NAME], size_t bytes) {
-  const std::string_view text(name, std::min(bytes, sizeof(name)));
-  if (text.empty()) {
-    return {};
-  }
-  if (text.front() == '\0') {
-    return absl::StrFormat("@%s", text.substr(1));
-  }
-  return std::string(text.substr(0, text.find('\0')));
-}
-
-WaitObject::Kind KindOfFile(uint32_t mode, std::string_view name) {
-  using Kind = WaitObject::Kind;
-  if (S_ISFIFO(mode)) {
-    return Kind::kPipe;
-  }
-  if (S_ISREG(mode) || S_ISDIR(mode)) {
-    return Kind::kFile;
-  }
-  if (S_ISCHR(mode) || S_ISBLK(mode)) {
-    return Kind::kDevice;
-  }
-  if (name == "[eventpoll]") {
-    return Kind::kEpoll;
-  }
-  if (name == "[timerfd]") {
-    return Kind::kTimer;
-  }
-  if (name == "[eventfd]" || name == "[signalfd]" || name.find("inotify") != name.npos ||
-      name.find("fanotify") != name.npos) {
-    return Kind::kEvent;
-  }
-  return Kind::kOther;
+  return UnixAddressText({name, std::min(bytes, sizeof(name))});
 }
 
 WaitObject SocketOfRecord(const wait_object_record& record) {
@@ -88,10 +48,10 @@ WaitObject SocketOfRecord(const wait_object_record& record) {
   }
   object.is_udp = record.socket_type == SOCK_DGRAM;
   if (record.local_port != 0) {
-    object.local = AddressText(record.family, record.local, record.local_port);
+    object.local = InetAddressText(record.family, BytesOf(record.local), record.local_port);
   }
   if (record.peer_port != 0) {
-    object.peer = AddressText(record.family, record.peer, ntohs(record.peer_port));
+    object.peer = InetAddressText(record.family, BytesOf(record.peer), ntohs(record.peer_port));
   }
   return object;
 }
@@ -106,24 +66,6 @@ std::string PathOf(const wait_object_record& record) {
     return {};
   }
   return {path.data(), static_cast<size_t>(size)};
-}
-
-// Ports of /proc/PID/net/tcp and tcp6 that are listened on: "  0: 0100007F:1538 00000000:0000 0A".
-void AddListeningPorts(const std::string& text, absl::flat_hash_set<uint16_t>& ports) {
-  std::istringstream lines(text);
-  std::string line;
-  while (std::getline(lines, line)) {
-    std::istringstream words(line);
-    std::string number;
-    std::string local;
-    std::string peer;
-    std::string state;
-    words >> number >> local >> peer >> state;
-    const size_t colon = local.rfind(':');
-    if (state == "0A" && colon != std::string::npos) {
-      ports.insert(static_cast<uint16_t>(strtoul(local.c_str() + colon + 1, nullptr, 16)));
-    }
-  }
 }
 
 }  // namespace

@@ -23,8 +23,8 @@
 #include "sampler/bpf/code_ranges.h"
 #include "sampler/bpf/wait_objects.h"
 #include "sampler/bpf/wait_records.h"
+#include "sampler/target/system_calls.h"
 #include "sampler/target/target_memory.h"
-#include "sampler/wait/system_calls.h"
 
 namespace whyslow {
 namespace {

@@ -119,6 +119,26 @@ perf_event_attr SwitchAttributes() {
   return attr;
 }
 
+perf_event_attr StopAttributes(const SamplerOptions& options, StopKind kind) {
+  perf_event_attr attr = CommonAttributes();
+  attr.type = PERF_TYPE_SOFTWARE;
+  attr.config = PERF_COUNT_SW_CONTEXT_SWITCHES;
+  attr.sample_period = 1;
+  attr.sample_type = kSideRecordFields | PERF_SAMPLE_CALLCHAIN | PERF_SAMPLE_REGS_USER;
+  attr.sample_regs_user = kSampledRegisters;
+  // The same for both kinds: the kernel walks a stack once for all events of a switch.
+  attr.exclude_callchain_user = options.user_callchain ? 0 : 1;
+  if (kind == StopKind::kWithCopy && options.stack_bytes > 0) {
+    attr.sample_type |= PERF_SAMPLE_STACK_USER;
+    attr.sample_stack_user = options.stack_bytes;
+  }
+  attr.disabled = 0;
+  attr.exclude_hv = 1;
+  attr.watermark = 1;
+  attr.wakeup_watermark = UINT32_MAX;
+  return attr;
+}
+
 void MakeInherited(perf_event_attr& attr, bool follow_children) {
   attr.inherit = 1;
   attr.inherit_thread = follow_children ? 0 : 1;
@@ -128,13 +148,23 @@ RingPlan PlanRings(const SamplerOptions& options, size_t cpus,
                    std::optional<size_t> locked_budget) {
   constexpr double kRoomSeconds = 0.15;
   constexpr double kSampleOverhead = 512;  // registers, callchain, headers
+  // Read twenty times a second: 20 MB/s, some 600 copies.
+  constexpr size_t kStopCopies = 1024 * 1024;
+  constexpr size_t kBareStops = 2 * 1024 * 1024;
+  constexpr double kFewestCopies = 3;
+  const double copy = static_cast<double>(options.stack_bytes) + kSampleOverhead;
   const size_t per_cpu =
       std::min(kAllRings, locked_budget.value_or(kAllRings)) / std::max<size_t>(cpus, 1);
   const double sampling = kRoomSeconds * options.frequency_hz *
                           (static_cast<double>(options.stack_bytes) + kSampleOverhead);
-  return {.sampling = RingSize(sampling, per_cpu / 5 * 4),
-          .sideband = RingSize(128 * 1024, per_cpu / 10),
-          .switches = RingSize(512 * 1024, per_cpu / 10)};
+  return {
+      .sampling = RingSize(sampling, per_cpu / 5 * 4),
+      .sideband = RingSize(128 * 1024, per_cpu / 10),
+      .switches = RingSize(512 * 1024, per_cpu / 10),
+      .stops = RingSize(static_cast<double>(kBareStops / std::max<size_t>(cpus, 1)), per_cpu / 10),
+      .stop_copies = RingSize(std::max(static_cast<double>(kStopCopies / std::max<size_t>(cpus, 1)),
+                                       kFewestCopies * copy),
+                              per_cpu / 4)};
 }
 
 std::vector<Cpu> ParseCpuList(std::string_view text) {

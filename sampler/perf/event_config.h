@@ -40,6 +40,13 @@ perf_event_attr SidebandAttributes(EventRights rights);
 // Context switches as times only, on a ring of their own: a storm of them loses no sample.
 perf_event_attr SwitchAttributes();
 
+// A sample of each thread that leaves its CPU, with registers and the kernel's stack, and with a
+// copy of the user's stack or without. Nobody is woken: what the ring has no room for is left out,
+// which is what bounds the rate. Always of one task: of a whole CPU it would copy everybody's
+// stack.
+enum class StopKind : uint8_t { kBare, kWithCopy };
+perf_event_attr StopAttributes(const SamplerOptions& options, StopKind kind);
+
 // Makes an event of one thread follow the threads (and the processes, where wanted) it starts.
 void MakeInherited(perf_event_attr& attr, bool follow_children);
 
@@ -48,6 +55,8 @@ struct RingPlan {
   size_t sampling = 0;
   size_t sideband = 0;
   size_t switches = 0;
+  size_t stops = 0;
+  size_t stop_copies = 0;
 };
 
 // Room for about 150 ms of a busy CPU, all CPUs together within 40 MB, and within `locked_budget`

@@ -33,6 +33,9 @@ class EventOrder {
   // Appends what may leave, in order, at most `most` events; says if more could.
   bool Release(std::vector<Event>& out, size_t most);
 
+  // Nothing earlier will be released.
+  Instant horizon() const { return horizon_; }
+
   // Came after its successors had left. It gets their time: order is what the readers rely on.
   uint64_t late_events() const { return late_events_; }
   size_t size() const { return pending_.size() - released_; }

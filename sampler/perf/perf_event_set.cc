@@ -61,9 +61,15 @@ UniqueFd PerfEventOpen(perf_event_attr attr, int32_t task, Cpu cpu) {
 
 }  // namespace
 
+// Per task each event costs a descriptor per thread and CPU, so the clock's does both, unless it is
+// never started.
+bool PerfEventSet::HasOwnSwitches() const {
+  return plan_.switches && (!per_task_ || plan_.options.mode == CaptureMode::kOffCpu);
+}
+
 std::vector<RingRole> PerfEventSet::Roles() const {
   std::vector<RingRole> roles = {RingRole::kSideband, RingRole::kSampling};
-  if (plan_.switches && !per_task_) {
+  if (HasOwnSwitches()) {
     roles.push_back(RingRole::kSwitches);
   }
   return roles;
@@ -74,8 +80,7 @@ perf_event_attr PerfEventSet::AttributesOf(RingRole role) const {
   switch (role) {
     case RingRole::kSampling:
       attr = SamplingAttributes(plan_.options, rights_);
-      // Per task each event costs a descriptor per thread and CPU, so this one does both.
-      attr.context_switch = plan_.switches && per_task_ ? 1 : 0;
+      attr.context_switch = plan_.switches && !HasOwnSwitches() ? 1 : 0;
       break;
     case RingRole::kSideband:
       attr = SidebandAttributes(rights_);
@@ -83,8 +88,14 @@ perf_event_attr PerfEventSet::AttributesOf(RingRole role) const {
     case RingRole::kSwitches:
       attr = SwitchAttributes();
       break;
+    case RingRole::kStops:
+      attr = StopAttributes(plan_.options, StopKind::kBare);
+      break;
+    case RingRole::kStopCopies:
+      attr = StopAttributes(plan_.options, StopKind::kWithCopy);
+      break;
   }
-  if (per_task_) {
+  if (per_task_ || role == RingRole::kStops || role == RingRole::kStopCopies) {
     MakeInherited(attr, plan_.options.follow_children);
   }
   return attr;
@@ -98,6 +109,10 @@ size_t PerfEventSet::RingBytesOf(RingRole role) const {
       return plan_.rings.sideband;
     case RingRole::kSwitches:
       return plan_.rings.switches;
+    case RingRole::kStops:
+      return plan_.rings.stops;
+    case RingRole::kStopCopies:
+      return plan_.rings.stop_copies;
   }
   return 0;
 }
@@ -130,6 +145,8 @@ absl::Status PerfEventSet::AddEvent(RingRole role, int32_t task, size_t cpu_inde
   ASSIGN_OR_RETURN(UniqueFd event, OpenEvent(role, task, plan_.cpus[cpu_index]));
   if (role == RingRole::kSampling) {
     sampling_fds_.push_back(event.get());
+  } else if (role == RingRole::kStops || role == RingRole::kStopCopies) {
+    stop_fds_.push_back(event.get());
   }
   if (const EventRing* first = FindRing(role, cpu_index)) {
     if (ioctl(event.get(), PERF_EVENT_IOC_SET_OUTPUT, first->ring.fd()) != 0) {
@@ -170,6 +187,20 @@ absl::Status PerfEventSet::AddThread(Tid tid) {
   return absl::OkStatus();
 }
 
+absl::Status PerfEventSet::AddStopsOf(Tid tid) {
+  if (!rights_.kernel_mode) {
+    return MakeStatus(absl::StatusCode::kPermissionDenied, "samples in kernel mode");
+  }
+  // In this order: of the events of one thread the kernel serves the youngest first, and (6.18) the
+  // records of those that follow are as large as if they had the first one's fields too.
+  for (const RingRole role : {RingRole::kStopCopies, RingRole::kStops}) {
+    for (size_t cpu = 0; cpu < plan_.cpus.size(); ++cpu) {
+      RETURN_IF_ERROR(AddEvent(role, Number(tid), cpu));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status PerfEventSet::SetSampleFilter(int filter) {
   for (const int fd : sampling_fds_) {
     if (ioctl(fd, PERF_EVENT_IOC_SET_BPF, filter) != 0) {
@@ -186,6 +217,12 @@ absl::Status PerfEventSet::Start() {
     }
   }
   return absl::OkStatus();
+}
+
+void PerfEventSet::SampleStops(bool yes) {
+  for (const int fd : stop_fds_) {
+    ioctl(fd, yes ? PERF_EVENT_IOC_ENABLE : PERF_EVENT_IOC_DISABLE, 0);
+  }
 }
 
 void PerfEventSet::Stop() {

@@ -17,7 +17,13 @@
 
 namespace whyslow {
 
-enum class RingRole : uint8_t { kSampling, kSideband, kSwitches };
+enum class RingRole : uint8_t {
+  kSampling,
+  kSideband,
+  kSwitches,
+  kStops,       // threads that stop, see StopAttributes
+  kStopCopies,  // with their stacks
+};
 
 struct EventRing {
   RingRole role;
@@ -43,11 +49,19 @@ class PerfEventSet {
 
   // Per task: the thread and all that it will start, on every CPU. kNotFound when it has ended.
   absl::Status AddThread(Tid tid);
+  // However the other events are attached: samples of the thread's stops, and of those of all that
+  // it will start. kPermissionDenied without kernel mode.
+  absl::Status AddStopsOf(Tid tid);
 
   // `filter`: a BPF program that decides whether a sample is taken; -1: none.
   absl::Status SetSampleFilter(int filter);
   absl::Status Start();
   void Stop();
+  // Samples of stops are taken from the beginning, unless told otherwise.
+  void SampleStops(bool yes);
+
+  // What the events of stops have taken of the limit on descriptors.
+  size_t descriptors() const { return rings_.size() + redirected_.size(); }
 
   std::vector<EventRing>& rings() { return rings_; }
   size_t cpus() const { return plan_.cpus.size(); }
@@ -58,6 +72,7 @@ class PerfEventSet {
  private:
   PerfEventSet(const Plan& plan, bool per_task) : plan_(plan), per_task_(per_task) {}
 
+  bool HasOwnSwitches() const;
   std::vector<RingRole> Roles() const;
   perf_event_attr AttributesOf(RingRole role) const;
   size_t RingBytesOf(RingRole role) const;
@@ -73,6 +88,7 @@ class PerfEventSet {
   std::vector<EventRing> rings_;
   std::vector<UniqueFd> redirected_;  // events that write to another one's ring
   std::vector<int> sampling_fds_;     // of both kinds; Start and Stop
+  std::vector<int> stop_fds_;         // likewise; SampleStops
 };
 
 }  // namespace whyslow

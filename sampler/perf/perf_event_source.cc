@@ -4,6 +4,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <thread>
@@ -16,6 +17,7 @@
 #include "sampler/perf/event_config.h"
 #include "sampler/perf/proc_scan.h"
 #include "sampler/perf/rights.h"
+#include "sampler/perf/thread_look.h"
 
 namespace whyslow {
 namespace {
@@ -27,6 +29,8 @@ constexpr size_t kMostEventsPerRead = 8192;
 // Samples and accounts of a process may come after its end is known.
 constexpr Nanoseconds kGoneIsForgotten = std::chrono::seconds(3);
 constexpr int kMostScans = 20;
+// Two events for each thread and CPU; beyond, sleeping threads are looked at.
+constexpr size_t kMostStopDescriptors = 16'384;
 
 std::vector<Cpu> OnlineCpus() {
   const std::string list = ReadFile("/sys/devices/system/cpu/online").value_or(std::string());
@@ -81,8 +85,9 @@ PerfEventSource::PerfEventSource(PerfEventSet events, const SamplerOptions& opti
     : options_(options),
       stop_event_(std::move(stop_event)),
       bpf_(std::move(bpf)),
-      reader_(std::move(events),
-              {.follow_children = options.follow_children, .switch_events = options.switch_events}),
+      reader_(std::move(events), {.follow_children = options.follow_children,
+                                  .switch_events = options.switch_events,
+                                  .waits = options.mode != CaptureMode::kCpu && bpf_ == nullptr}),
       targets_(options.follow_children) {}
 
 PerfEventSource::~PerfEventSource() = default;
@@ -141,27 +146,37 @@ absl::Status PerfEventSource::Attach(const std::vector<Pid>& targets) {
     RETURN_IF_ERROR(events.SetSampleFilter(bpf_->sample_filter()));
   }
   DescribeFacts();
+  DescribeWaits(scan);
   return Start(scan);
 }
 
+WaitTracer* PerfEventSource::tracer() const { return bpf_ == nullptr ? nullptr : bpf_->waits(); }
+
+bool PerfEventSource::counts_switches() const {
+  return options_.mode != CaptureMode::kCpu && tracer() == nullptr;
+}
+
 absl::Status PerfEventSource::Start(const AttachScan& scan) {
-  if (facts_.waits) {
-    RETURN_IF_ERROR(bpf_->waits()->Attach());
+  if (tracer() != nullptr) {
+    RETURN_IF_ERROR(tracer()->Attach());
   }
   AddBaselines(scan);
-  started_at_ = facts_.waits ? bpf_->waits()->Start() : MonotonicClock::now();
+  started_at_ = tracer() != nullptr ? tracer()->Start() : MonotonicClock::now();
+  if (counts_switches()) {
+    CountSwitches(scan);
+  }
   if (options_.mode != CaptureMode::kOffCpu) {
     RETURN_IF_ERROR(reader_.events().Start());
   }
-  if (facts_.waits) {
+  if (tracer() != nullptr) {
     waits_.clear();
-    bpf_->waits()->TakeSleepers(waits_);
+    tracer()->TakeSleepers(waits_);
     AddWaits();
     for (const auto& [pid, threads] : scan.processes()) {
       for (const AttachScan::Thread& thread : threads) {
         const auto stat = ReadProcStat(pid, thread.tid);
         if (stat && !stat->has_ended()) {
-          bpf_->waits()->AddRunning(pid, thread.tid);
+          tracer()->AddRunning(pid, thread.tid);
         }
       }
     }
@@ -169,9 +184,16 @@ absl::Status PerfEventSource::Start(const AttachScan& scan) {
   return absl::OkStatus();
 }
 
-WaitStackLearner* PerfEventSource::wait_stack_learner() const {
-  return facts_.waits ? bpf_->waits() : nullptr;
+void PerfEventSource::CountSwitches(const AttachScan& scan) {
+  switch_waits_ = std::make_unique<SwitchWaits>(started_at_, options_.stack_bytes);
+  for (const auto& [pid, threads] : scan.processes()) {
+    for (const AttachScan::Thread& thread : threads) {
+      switch_waits_->Found(pid, thread.tid);
+    }
+  }
 }
+
+WaitStackLearner* PerfEventSource::wait_stack_learner() const { return tracer(); }
 
 void PerfEventSource::DescribeFacts() {
   const PerfEventSet& events = reader_.events();
@@ -179,7 +201,7 @@ void PerfEventSource::DescribeFacts() {
   facts_.per_cpu = !events.is_per_task();
   facts_.kernel_mode = events.has_kernel_mode();
   facts_.bpf = bpf_ != nullptr;
-  facts_.waits = bpf_ != nullptr && bpf_->waits() != nullptr;
+  facts_.waits = options_.mode != CaptureMode::kCpu;
   if (events.rings_were_shortened()) {
     facts_.warnings.push_back(
         "the limit on locked memory leaves short rings, which may lose samples at high "
@@ -192,24 +214,62 @@ void PerfEventSource::DescribeFacts() {
   }
 }
 
+void PerfEventSource::DescribeWaits(const AttachScan& scan) {
+  if (!counts_switches()) {
+    return;
+  }
+  facts_.warnings.push_back("waits are measured without BPF (" + facts_.why_no_bpf +
+                            "): time in the run queue counts as waiting, and who ended a wait is "
+                            "unknown");
+  if (!facts_.stops) {
+    facts_.warnings.push_back(absl::StrFormat(
+        "stacks of waits are read from threads that sleep, %d a second; a wait that none was read "
+        "of is given that of one about as long",
+        SwitchWaits::kLooksPerSecond));
+  }
+  if (!MayLookAt(scan.processes().begin()->first)) {
+    facts_.warnings.push_back(
+        facts_.stops
+            ? "stacks of threads that slept already at the attach are missing: reading their "
+              "memory "
+              "is not permitted. Grant CAP_SYS_PTRACE, or `sysctl kernel.yama.ptrace_scope=0`"
+            : "waits have times only, no stacks: reading the target's memory is not permitted. "
+              "Grant CAP_SYS_PTRACE, or `sysctl kernel.yama.ptrace_scope=0`");
+  }
+}
+
+void PerfEventSource::OpenStopsOf(Tid tid) {
+  PerfEventSet& events = reader_.events();
+  if (!facts_.stops || events.descriptors() > kMostStopDescriptors) {
+    return;
+  }
+  const absl::Status opened = events.AddStopsOf(tid);
+  facts_.stops = opened.ok() || absl::IsNotFound(opened);  // not found: it has ended meanwhile
+}
+
 absl::Status PerfEventSource::OpenThreads(AttachScan& scan) {
   PerfEventSet& events = reader_.events();
   absl::flat_hash_set<Tid> inherited;
+  facts_.stops = counts_switches();
   for (int scans = 0; scans < kMostScans; ++scans) {
     const std::vector<AttachScan::Thread> found = scan.FindMore();
     // What a thread with events started has them too.
     reader_.ReadSideband(&inherited);
+    if (scans == 0) {
+      inherited.clear();  // nothing had events of its own yet
+    }
     RETURN_IF_ERROR(UpdateFilter());
     for (const AttachScan::Thread& thread : found) {
       reader_.AddProcess(thread.pid);
       targets_.AddThread(thread.pid, thread.tid);
-      if (!events.is_per_task() || inherited.contains(thread.tid)) {
+      if (inherited.contains(thread.tid)) {
         continue;
       }
-      absl::Status opened = events.AddThread(thread.tid);
+      absl::Status opened = events.is_per_task() ? events.AddThread(thread.tid) : absl::OkStatus();
       if (!opened.ok() && !absl::IsNotFound(opened)) {  // not found: it has ended meanwhile
         return opened;
       }
+      OpenStopsOf(thread.tid);
     }
     if (found.empty()) {
       break;
@@ -220,8 +280,8 @@ absl::Status PerfEventSource::OpenThreads(AttachScan& scan) {
 
 void PerfEventSource::DescribeFound(const AttachScan& scan) {
   for (Event& event : scan.Describe(attached_at_)) {
-    if (bpf_ != nullptr && bpf_->waits() != nullptr) {
-      bpf_->waits()->Follow(event);  // again when it is given out, which changes nothing
+    if (tracer() != nullptr) {
+      tracer()->Follow(event);  // again when it is given out, which changes nothing
     }
     reader_.Add(std::move(event));
   }
@@ -232,7 +292,7 @@ void PerfEventSource::AddBaselines(const AttachScan& scan) {
   for (const auto& [pid, threads] : scan.processes()) {
     for (const AttachScan::Thread& thread : threads) {
       times_.AddBaseline(pid, thread.tid, baselines);
-      if (facts_.waits) {  // the BPF programs count from zero
+      if (tracer() != nullptr) {  // the BPF programs count from zero
         std::get<ThreadRunTime>(baselines.back().what).total = Nanoseconds::zero();
       }
     }
@@ -259,6 +319,9 @@ absl::Status PerfEventSource::UpdateFilter() {
       if (bpf_ != nullptr) {
         bpf_->RemoveTarget(pid);
       }
+      if (switch_waits_ != nullptr) {
+        switch_waits_->Forget(pid);
+      }
     }
   }
   for (const Pid pid : bpf_ != nullptr ? came : std::vector<Pid>()) {
@@ -270,12 +333,12 @@ absl::Status PerfEventSource::UpdateFilter() {
 void PerfEventSource::AskRunTimes(ThreadTimes::Round round) {
   std::vector<Event> events;
   times_.Poll(targets_, round, events);
-  if (facts_.waits) {
+  if (tracer() != nullptr) {
     // Asked all the same: for threads whose end nobody has told.
     std::erase_if(events, [](const Event& event) {
       return std::holds_alternative<ThreadRunTime>(event.what);
     });
-    bpf_->waits()->TakeRunTimes(events);
+    tracer()->TakeRunTimes(events);
   }
   for (Event& event : events) {
     reader_.Add(std::move(event));
@@ -305,10 +368,31 @@ void PerfEventSource::AddWaits() {
 }
 
 void PerfEventSource::TakeWaits() {
-  if (facts_.waits) {
+  if (tracer() != nullptr) {
     waits_.clear();
-    bpf_->waits()->Take(waits_);
+    tracer()->Take(waits_);
     AddWaits();
+  }
+}
+
+void PerfEventSource::TakeStops() {
+  if (switch_waits_ != nullptr) {
+    std::vector<Event> stops = reader_.TakeStops();
+    switch_waits_->AddStops(stops);
+  }
+}
+
+void PerfEventSource::PlanStops(Instant round_began) {
+  const uint64_t switches = reader_.TakeSwitchCount();
+  const Instant last_began = std::exchange(round_began_, round_began);
+  if (!facts_.stops || last_began == Instant()) {
+    return;
+  }
+  const double seconds = std::chrono::duration<double>(round_began - last_began).count();
+  const bool wanted = stop_duty_.NextRound(switches, seconds);
+  if (wanted != stops_are_sampled_) {
+    stops_are_sampled_ = wanted;
+    reader_.events().SampleStops(wanted);
   }
 }
 
@@ -320,7 +404,7 @@ void PerfEventSource::AwaitEndedThreads() {
       std::this_thread::sleep_for(kPause);
     }
     absl::erase_if(unaccounted_, [this](const std::pair<const Tid, Pid>& thread) {
-      if (facts_.waits) {
+      if (tracer() != nullptr) {
         return false;
       }
       const auto total = ReadRunTime(thread.second, thread.first);  // a zombie's
@@ -352,8 +436,13 @@ void PerfEventSource::ReadOn() {
   const Instant began = MonotonicClock::now();
   TakeWaits();
   reader_.ReadRound();
+  TakeStops();
   UpdateFilter().IgnoreError();
   TakeEndedThreads();
+  if (switch_waits_ != nullptr) {
+    switch_waits_->Look();
+    PlanStops(began);
+  }
   next_round_ = began + kRoundInterval;
   if (times_.IsDue(began)) {
     AskRunTimes(ThreadTimes::Round::kUsual);
@@ -361,16 +450,17 @@ void PerfEventSource::ReadOn() {
 }
 
 void PerfEventSource::Finish() {
+  ended_at_ = tracer() != nullptr ? tracer()->Stop() : MonotonicClock::now();
   reader_.events().Stop();
-  ended_at_ = facts_.waits ? bpf_->waits()->Stop() : MonotonicClock::now();
   // At once: a busy thread goes on using time.
   AskRunTimes(ThreadTimes::Round::kLast);
-  if (facts_.waits) {
+  if (tracer() != nullptr) {
     waits_.clear();
-    bpf_->waits()->Finish(waits_);
+    tracer()->Finish(waits_);
     AddWaits();
   }
   reader_.ReadRound();
+  TakeStops();
   TakeEndedThreads();
   reader_.EndAll();
   stage_ = Stage::kDraining;
@@ -402,13 +492,40 @@ void PerfEventSource::GiveOut(std::vector<Event>& out) {
   ordered_.clear();
   more_to_give_ = reader_.Release(ordered_, kMostEventsPerRead);
   for (Event& event : ordered_) {
-    if (targets_.Apply(event)) {
-      if (facts_.waits) {
-        bpf_->waits()->Follow(event);
-      }
+    given_until_ = event.when;
+    if (!targets_.Apply(event)) {
+      continue;
+    }
+    if (tracer() != nullptr) {
+      tracer()->Follow(event);
+    }
+    const bool is_switch = std::holds_alternative<SwitchIn>(event.what) ||
+                           std::holds_alternative<SwitchOut>(event.what);
+    const bool is_after_end = stage_ != Stage::kRunning && event.when > ended_at_;
+    if (switch_waits_ != nullptr && !(is_switch && is_after_end)) {
+      switch_waits_->Apply(event);
+    }
+    if (!is_switch || options_.switch_events) {
       Note(event, out);
       out.push_back(std::move(event));
     }
+  }
+  if (!more_to_give_ && switch_waits_ != nullptr && stage_ != Stage::kEnded) {
+    GiveWaits(out);
+  }
+}
+
+void PerfEventSource::GiveWaits(std::vector<Event>& out) {
+  waits_.clear();
+  if (stage_ == Stage::kClosing) {
+    switch_waits_->Finish(ended_at_, waits_);
+  } else if (stage_ == Stage::kRunning) {
+    switch_waits_->Take(reader_.settled_until(), waits_);
+  }
+  for (Event& event : waits_) {
+    given_until_ = std::max(given_until_, event.when);
+    event.when = given_until_;
+    out.push_back(std::move(event));
   }
 }
 

@@ -20,10 +20,14 @@
 #include "sampler/perf/attach_scan.h"
 #include "sampler/perf/ring_reader.h"
 #include "sampler/perf/sampler_options.h"
+#include "sampler/perf/stop_duty.h"
+#include "sampler/perf/switch_waits.h"
 #include "sampler/perf/target_set.h"
 #include "sampler/perf/thread_times.h"
 
 namespace whyslow {
+
+class WaitTracer;
 
 //   ASSIGN_OR_RETURN(auto source, PerfEventSource::Open(options, {Pid{4711}}));
 //   std::vector<Event> events;
@@ -41,6 +45,7 @@ class PerfEventSource final : public EventSource {
     bool kernel_mode = false;  // samples in kernel mode are taken
     bool bpf = false;
     bool waits = false;      // are measured
+    bool stops = false;      // without BPF: threads that stop are sampled
     std::string why_no_bpf;  // the same results then, at a higher cost in busy targets
     // Everything that is not as asked, a sentence each.
     std::vector<std::string> warnings;
@@ -78,12 +83,23 @@ class PerfEventSource final : public EventSource {
   absl::Status OpenThreads(AttachScan& scan);
   void DescribeFound(const AttachScan& scan);
   void DescribeFacts();
+  // Null: no BPF program measures waits.
+  WaitTracer* tracer() const;
+  // Waits are measured, and not by BPF.
+  bool counts_switches() const;
+  // For waits without BPF: asks for samples of a thread's stops.
+  void OpenStopsOf(Tid tid);
+  void DescribeWaits(const AttachScan& scan);
   // Tells the BPF programs of processes that came and of those that are gone.
   absl::Status UpdateFilter();
   // Waits are timed and run times are counted from here on.
   absl::Status Start(const AttachScan& scan);
+  void CountSwitches(const AttachScan& scan);
   void AddBaselines(const AttachScan& scan);
   void TakeWaits();
+  void TakeStops();
+  // Has stops sampled in the next round, or not.
+  void PlanStops(Instant round_began);
   void AddWaits();
   void AskRunTimes(ThreadTimes::Round round);
   void TakeEndedThreads();
@@ -92,20 +108,27 @@ class PerfEventSource final : public EventSource {
   void ReadOn();
   void Finish();
   void GiveOut(std::vector<Event>& out);
+  // In their place in time, without BPF.
+  void GiveWaits(std::vector<Event>& out);
   void Note(const Event& event, std::vector<Event>& out);
 
   SamplerOptions options_;
   Facts facts_;
   UniqueFd stop_event_;
   std::atomic<bool> stop_{false};
-  std::unique_ptr<BpfSampler> bpf_;  // null: none
+  std::unique_ptr<BpfSampler> bpf_;            // null: none
+  std::unique_ptr<SwitchWaits> switch_waits_;  // null: BPF measures them, or nobody
   RingReader reader_;
   TargetSet targets_;
   ThreadTimes times_;
   Instant attached_at_;
   Instant started_at_;
   Instant ended_at_;
+  StopDuty stop_duty_;
+  bool stops_are_sampled_ = true;
+  Instant round_began_;
   Instant next_round_;
+  Instant given_until_;
   enum class Stage : uint8_t {
     kRunning,
     kDraining,  // sampling has stopped; what is in the rings is given

@@ -10,28 +10,12 @@
 #include <memory>
 
 #include "base/file_io.h"
+#include "base/text.h"
 
 namespace whyslow {
 namespace {
 
 constexpr uint64_t kKernelThreadFlag = 0x00200000;  // PF_KTHREAD
-
-// Takes the next word, up to any of `ends`, off the front of `text`.
-std::string_view TakeWord(std::string_view& text, std::string_view ends = " \t\n") {
-  text.remove_prefix(std::min(text.find_first_not_of(" \t"), text.size()));
-  const size_t size = std::min(text.find_first_of(ends), text.size());
-  const std::string_view word = text.substr(0, size);
-  text.remove_prefix(std::min(size + 1, text.size()));
-  return word;
-}
-
-template <class T>
-std::optional<T> ToNumber(std::string_view word, int base = 10) {
-  T value{};
-  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value, base);
-  const bool whole = error == std::errc() && end == word.data() + word.size();
-  return whole ? std::optional(value) : std::nullopt;
-}
 
 // The kernel writes a line feed in a path as \012.
 std::string Unescaped(std::string_view path) {

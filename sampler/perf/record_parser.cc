@@ -140,6 +140,33 @@ constexpr std::array kSampleFields = {
     SampleField{PERF_SAMPLE_STACK_USER, ReadStack},
 };
 
+// The arguments of the system call that the thread may be in.
+std::array<uint64_t, 6> ArgumentsIn(const UserRegisters& registers) {
+#if defined(__x86_64__)
+  constexpr std::array<uint8_t, 6> kNumbers = {x86::kRdi, x86::kRsi, x86::kRdx,
+                                               x86::kR10, x86::kR8,  x86::kR9};
+#else
+  constexpr std::array<uint8_t, 6> kNumbers = {0, 1, 2, 3, 4, 5};
+#endif
+  std::array<uint64_t, 6> arguments{};
+  for (size_t i = 0; i < kNumbers.size(); ++i) {
+    arguments[i] = registers.Get(kNumbers[i]).value_or(0);
+  }
+  return arguments;
+}
+
+WaitStack StopOf(StackSample sample) {
+  WaitStack stop;
+  stop.pid = sample.pid;
+  stop.tid = sample.tid;
+  stop.arguments = sample.registers ? ArgumentsIn(*sample.registers) : stop.arguments;
+  stop.registers = sample.registers;
+  stop.kernel_callchain = std::move(sample.kernel_callchain);
+  stop.user_callchain = std::move(sample.user_callchain);
+  stop.stack = std::move(sample.stack);
+  return stop;
+}
+
 std::optional<Event> ParseSample(ByteReader cursor, uint16_t misc, const RecordLayout& layout) {
   SampleReading reading{.event = {}, .sample = {}, .layout = layout};
   reading.sample.in_kernel = (misc & PERF_RECORD_MISC_CPUMODE_MASK) == PERF_RECORD_MISC_KERNEL;
@@ -151,7 +178,11 @@ std::optional<Event> ParseSample(ByteReader cursor, uint16_t misc, const RecordL
   if (!cursor.ok()) {
     return std::nullopt;
   }
-  reading.event.what = std::move(reading.sample);
+  if (layout.is_of_switches) {
+    reading.event.what = StopOf(std::move(reading.sample));
+  } else {
+    reading.event.what = std::move(reading.sample);
+  }
   return std::move(reading.event);
 }
 
@@ -310,6 +341,8 @@ RecordLayout RecordLayout::Of(const perf_event_attr& attr) {
   WHYSLOW_CHECK((attr.sample_type & ~readable) == 0);
   WHYSLOW_CHECK((attr.sample_type & kSideRecordFields) == kSideRecordFields);
   RecordLayout layout{.sample_type = attr.sample_type, .registers = attr.sample_regs_user};
+  layout.is_of_switches =
+      attr.type == PERF_TYPE_SOFTWARE && attr.config == PERF_COUNT_SW_CONTEXT_SWITCHES;
   if (attr.freq != 0) {
     layout.period = Nanoseconds(1'000'000'000 / static_cast<int64_t>(attr.sample_freq));
   }

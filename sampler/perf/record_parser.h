@@ -31,6 +31,8 @@ struct RecordLayout {
   uint64_t registers = 0;
   // With a frequency instead of a period the kernel's "period" is a count, not a time.
   std::optional<Nanoseconds> period;
+  bool is_of_switches =
+      false;  // samples are of threads that stop: WaitStack instead of StackSample
 
   static RecordLayout Of(const perf_event_attr& attr);
 };

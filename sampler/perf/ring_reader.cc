@@ -45,7 +45,10 @@ RingReader::Woken RingReader::Wait(int wake, Nanoseconds timeout) {
   for (size_t i = 0; i < rings.size(); ++i) {
     // A thread's event hangs up when the thread ends, though its children go on writing into its
     // ring: that one is read by the timer.
-    const bool hung_up = (polled_[i].revents & (POLLHUP | POLLERR)) != 0 || polled_[i].events == 0;
+    const bool is_awaited =
+        rings[i].role != RingRole::kStops && rings[i].role != RingRole::kStopCopies;
+    const bool hung_up =
+        !is_awaited || (polled_[i].revents & (POLLHUP | POLLERR)) != 0 || polled_[i].events == 0;
     polled_[i] = {.fd = hung_up ? -1 : rings[i].ring.fd(),
                   .events = static_cast<int16_t>(hung_up ? 0 : POLLIN),
                   .revents = 0};
@@ -122,9 +125,14 @@ void RingReader::Count(const EventRing& ring, Event& event, bool& wanted) {
     out->pid = thread.pid;
     out->tid = thread.tid;
     wanted = thread.tid != kNoTid;
+    switches_ += wanted ? 1 : 0;
   } else if (std::holds_alternative<EventsLost>(event.what) && ring.role == RingRole::kSwitches) {
     run_times_.Lost(ring.cpu_index);
-    wanted = options_.switch_events;  // no sample was lost
+    wanted = options_.switch_events || options_.waits;  // no sample was lost
+    if (options_.waits) {
+      auto& lost = std::get<EventsLost>(event.what);
+      lost = {.kind = LossKind::kWait, .count = (lost.count + 1) / 2};  // a wait has two switches
+    }
   }
 }
 
@@ -142,14 +150,31 @@ void RingReader::ReadRing(EventRing& ring, uint64_t until) {
     if (owner.is_switch || owner.concerns_all) {
       Count(ring, *event, wanted);
     }
-    if (wanted && (!owner.is_switch || options_.switch_events)) {
+    if (wanted && (!owner.is_switch || options_.switch_events || options_.waits)) {
       order_.Add(*std::move(event));
     }
   }
 }
 
+// What was lost here is no loss: the ring's size is the bound on the rate.
+void RingReader::ReadStops(EventRing& ring, uint64_t until) {
+  for (auto record = ring.ring.Next(until); !record.empty(); record = ring.ring.Next(until)) {
+    if (!IsWanted(OwnerOf(record, ring.layout))) {
+      continue;
+    }
+    std::optional<Event> event = ParseRecord(record, ring.layout);
+    if (event && std::holds_alternative<WaitStack>(event->what)) {
+      stops_.push_back(*std::move(event));
+    }
+  }
+}
+
 void RingReader::ReadRound() {
+  // Rounds may be short when switches come in storms; the budget of copies is by time.
+  constexpr Nanoseconds kCopiesInterval = std::chrono::milliseconds(45);
   const Instant began = MonotonicClock::now();
+  const bool reads_copies = began - copies_read_at_ >= kCopiesInterval;
+  copies_read_at_ = reads_copies ? began : copies_read_at_;
   std::vector<EventRing>& rings = events_.rings();
   heads_.clear();
   for (const EventRing& ring : rings) {
@@ -159,7 +184,11 @@ void RingReader::ReadRound() {
   // has a sample before these heads is known now.
   ReadSideband();
   for (size_t i = 0; i < rings.size(); ++i) {
-    if (rings[i].role != RingRole::kSideband) {
+    if (rings[i].role == RingRole::kStops || rings[i].role == RingRole::kStopCopies) {
+      if (reads_copies || rings[i].role == RingRole::kStops) {
+        ReadStops(rings[i], heads_[i]);
+      }
+    } else if (rings[i].role != RingRole::kSideband) {
       ReadRing(rings[i], heads_[i]);
     }
   }

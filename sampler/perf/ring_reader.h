@@ -25,6 +25,7 @@ class RingReader {
   struct Options {
     bool follow_children = true;
     bool switch_events = false;  // pass them on; else they are only added up
+    bool waits = false;          // and lost ones are lost waits
   };
   RingReader(PerfEventSet events, Options options);
 
@@ -48,6 +49,13 @@ class RingReader {
   void ReadSideband(absl::flat_hash_set<Tid>* started = nullptr);
   // Every ring.
   void ReadRound();
+  // Samples of threads that stop, as WaitStack, in no order; since the last call. Those of stops
+  // before settled_until() have been given, but for copies that were too many.
+  std::vector<Event> TakeStops() { return std::exchange(stops_, {}); }
+  // All events before have been released, once Release says that there are no more.
+  Instant settled_until() const { return order_.horizon(); }
+  // Times that threads of targets left their CPUs since the last call.
+  uint64_t TakeSwitchCount() { return std::exchange(switches_, 0); }
   // Nothing will follow.
   void EndAll() { order_.EndAll(); }
   // Appends at most `most` events; says if there are more.
@@ -63,6 +71,7 @@ class RingReader {
   bool IsWanted(const RecordOwner& owner) const;
   void Accept(Event event, absl::flat_hash_set<Tid>* started);
   void ReadRing(EventRing& ring, uint64_t until);
+  void ReadStops(EventRing& ring, uint64_t until);
   // Books a switch; finds out whose it was where the record does not say.
   void Count(const EventRing& ring, Event& event, bool& wanted);
 
@@ -75,7 +84,10 @@ class RingReader {
   MappedFileOpener opener_;
   EventOrder order_;
   RunTimeLedger run_times_;
-  std::vector<pollfd> polled_;      // one per ring, then the waker
+  std::vector<pollfd> polled_;  // one per ring, then the waker
+  std::vector<Event> stops_;
+  Instant copies_read_at_;
+  uint64_t switches_ = 0;
   std::vector<uint64_t> heads_;     // of one round; a member to keep its memory
   std::vector<Event> side_events_;  // likewise
 };

@@ -1,7 +1,8 @@
 #include "sampler/wait/wait_reason.h"
 
+#include "sampler/target/system_calls.h"
 #include "sampler/wait/protocols.h"
-#include "sampler/wait/system_calls.h"
+#include "sampler/wait/system_call_kinds.h"
 
 namespace whyslow {
 namespace {
@@ -59,12 +60,11 @@ WaitKind KindOfObject(const WaitObject& object, WaitKind by_call) {
   return by_call;
 }
 
-WaitKind KindOfBlock(const WaitsEnded& waits, const SystemCall& call) {
+WaitKind KindOfBlock(const WaitsEnded& waits, WaitKind by_call) {
   if (waits.system_call < 0) {
     return waits.for_device || waits.uninterruptible ? WaitKind::kPageFault : WaitKind::kKernel;
   }
-  const WaitKind kind =
-      waits.object == nullptr ? call.kind : KindOfObject(*waits.object, call.kind);
+  const WaitKind kind = waits.object == nullptr ? by_call : KindOfObject(*waits.object, by_call);
   if (kind == WaitKind::kFile && waits.for_device) {
     return WaitKind::kDisk;
   }
@@ -99,7 +99,7 @@ WaitReason ReasonOf(const WaitsEnded& waits) {
     return reason;
   }
   const SystemCall call = SystemCallOf(waits.system_call);
-  reason.kind = KindOfBlock(waits, call);
+  reason.kind = KindOfBlock(waits, KindOfSystemCall(call.name));
   reason.system_call = call.name;
   if (waits.uninterruptible && !waits.for_device) {
     reason.state = "uninterruptible";

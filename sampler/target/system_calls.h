@@ -1,10 +1,9 @@
-// This machine's system calls: what they are called and what a thread inside one waits for.
+// This machine's system calls: what they are called and where they name what they wait for.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
-
-#include "profile/wait_kind.h"
 
 namespace whyslow {
 
@@ -20,10 +19,9 @@ struct SystemCall {
 
   std::string_view name;  // empty: no such call is known
   WaitsOn waits_on = WaitsOn::kOther;
-  // What it waits for if nothing more is known; kSyscall for most.
-  WaitKind kind = WaitKind::kSyscall;
 };
 
 SystemCall SystemCallOf(int32_t number);
+std::optional<int32_t> SystemCallNamed(std::string_view name);
 
 }  // namespace whyslow

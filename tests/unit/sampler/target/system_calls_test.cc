@@ -1,4 +1,4 @@
-#include "sampler/wait/system_calls.h"
+#include "sampler/target/system_calls.h"
 
 #include <gtest/gtest.h>
 #include <sys/syscall.h>
@@ -20,7 +20,6 @@ TEST(SystemCalls, TellWhereTheyNameWhatTheyWaitFor) {
   EXPECT_EQ(SystemCallOf(SYS_pselect6).waits_on, On::kSelected);
   EXPECT_EQ(SystemCallOf(SYS_futex).waits_on, On::kLock);
   EXPECT_EQ(SystemCallOf(SYS_getpid).waits_on, On::kOther);
-  EXPECT_EQ(SystemCallOf(SYS_getpid).kind, WaitKind::kSyscall);
 }
 
 TEST(SystemCalls, OthersHaveNoName) {
