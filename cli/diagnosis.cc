@@ -166,7 +166,8 @@ Diagnosis DiagnoseBpf(const MachineFacts& facts) {
     return Fine("BPF", text);
   }
   const std::string finding =
-      text + ": samples are sorted out by whyslow, at more cost (" + facts.bpf_problem + ")";
+      text + ": waits cost more and are known less well, samples are sorted out by whyslow (" +
+      facts.bpf_problem + ")";
   if (!facts.has_btf) {
     return Missing("BPF", finding, "use a kernel with CONFIG_DEBUG_INFO_BTF");
   }

@@ -23,6 +23,7 @@
 #include "sampler/bpf/code_ranges.h"
 #include "sampler/bpf/wait_objects.h"
 #include "sampler/bpf/wait_records.h"
+#include "sampler/target/descriptors.h"
 #include "sampler/target/system_calls.h"
 #include "sampler/target/target_memory.h"
 
@@ -105,7 +106,7 @@ WaitStack StackOfRecord(const wait_stack_record& record, std::span<const std::by
   return stack;
 }
 
-WaitsEnded WaitsOf(const wait_key& key, const WaitObjects& objects) {
+WaitsEnded WaitsOf(const wait_key& key) {
   WaitsEnded waits;
   waits.pid = Pid{static_cast<int32_t>(key.process)};
   waits.tid = Tid{static_cast<int32_t>(key.thread)};
@@ -114,7 +115,6 @@ WaitsEnded WaitsOf(const wait_key& key, const WaitObjects& objects) {
   waits.uninterruptible = (key.flags & WAIT_UNINTERRUPTIBLE) != 0;
   waits.for_device = (key.flags & WAIT_FOR_DEVICE) != 0;
   waits.system_call = key.system_call;
-  waits.object = key.object == 0 ? nullptr : objects.Find(key.object);
   waits.waker = key.waker == 0 ? kNoTid : Tid{static_cast<int32_t>(key.waker)};
   return waits;
 }
@@ -160,6 +160,7 @@ class LibbpfTracer final : public WaitTracer {
   // not, and nothing is added.
   bool ReadOn(const wait_stack_record& record, WaitStack& stack) const;
   bool StillSleeps(const wait_stack_record& record) const;
+  WaitsEnded WaitsWithObject(const wait_key& key) const;
   void TakeSums(int sums, Instant when, std::vector<Event>& out);
   void AddInProgress(Instant when, std::vector<Event>& out);
   void TellCode(Pid pid) const;
@@ -171,6 +172,8 @@ class LibbpfTracer final : public WaitTracer {
   RingPtr ring_;
   std::vector<LinkPtr> links_;
   WaitObjects objects_;
+  // By the number of their stack, which no other wait has.
+  absl::flat_hash_map<uint64_t, std::shared_ptr<const WaitObject>> objects_of_sleepers_;
   absl::flat_hash_map<Pid, CodeRanges> code_;
   std::vector<Event>* taking_ = nullptr;
   Instant started_at_;
@@ -302,8 +305,17 @@ bool LibbpfTracer::StillSleeps(const wait_stack_record& record) const {
 
 void LibbpfTracer::ReadSleeper(const wait_stack_record& record, std::vector<Event>& out) {
   WaitStack stack = StackOfRecord(record, {});
+  // What a program cannot read there: the arguments in the sleeper's memory.
+  const std::optional<int> descriptor =
+      WaitedDescriptor(stack.system_call, stack.arguments, LiveMemory(stack.pid));
+  std::shared_ptr<const WaitObject> object;
+  if (descriptor) {
+    object = Descriptors().Find(stack.pid, *descriptor);
+  }
   if (!ReadOn(record, stack)) {
     stack.registers.reset();  // it went on meanwhile: what was read is of several moments
+  } else if (object != nullptr) {
+    objects_of_sleepers_[record.stack] = std::move(object);
   }
   out.push_back({.when = InstantFromNanos(record.when), .what = std::move(stack)});
 }
@@ -339,6 +351,17 @@ int LibbpfTracer::OnRecord(void* self, void* data, size_t size) {
   return 0;
 }
 
+WaitsEnded LibbpfTracer::WaitsWithObject(const wait_key& key) const {
+  WaitsEnded waits = WaitsOf(key);
+  if (key.object != 0) {
+    waits.object = objects_.Find(key.object);
+  } else if (const auto row = objects_of_sleepers_.find(key.stack);
+             row != objects_of_sleepers_.end()) {
+    waits.object = row->second;
+  }
+  return waits;
+}
+
 void LibbpfTracer::TakeSums(int sums, Instant when, std::vector<Event>& out) {
   constexpr uint32_t kBatch = 512;
   keys_.resize(kBatch);
@@ -355,7 +378,7 @@ void LibbpfTracer::TakeSums(int sums, Instant when, std::vector<Event>& out) {
       break;
     }
     for (uint32_t i = 0; i < count; ++i) {
-      WaitsEnded waits = WaitsOf(keys_[i], objects_);
+      WaitsEnded waits = WaitsWithObject(keys_[i]);
       const wait_sum& sum = values_[i];
       waits.times.count = sum.count;
       waits.times.total = sum.blocked;
@@ -443,7 +466,7 @@ void LibbpfTracer::AddInProgress(Instant when, std::vector<Event>& out) {
     if (state.off_since == 0 || state.off_since >= end) {
       return;
     }
-    WaitsEnded waits = WaitsOf(state.key, objects_);
+    WaitsEnded waits = WaitsWithObject(state.key);
     const bool was_woken = state.woken_at > state.off_since && state.woken_at < end;
     const uint64_t blocked = (was_woken ? state.woken_at : end) - state.off_since;
     waits.times.Add(blocked);

@@ -967,7 +967,10 @@ int on_iteration(struct bpf_iter__task* context) {
     begin.key.flags |= WAIT_UNINTERRUPTIBLE;
   }
   if (begin.key.why == WAIT_BLOCKED) {
-    begin.key.object = object_of(task, regs, begin.key.system_call);
+    // Not what is named in memory: here that would be the reader's own.
+    begin.key.object = rule_of(begin.key.system_call) == WAIT_FD_FIRST
+                           ? object_of(task, regs, begin.key.system_call)
+                           : 0;
   }
   // Fails for a thread that has run since the attach: then it is known by now.
   if (bpf_map_update_elem(&threads, &number, &begin, BPF_NOEXIST)) {
