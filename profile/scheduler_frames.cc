@@ -31,12 +31,11 @@ bool IsSchedulers(std::string_view name) {
                              [name](std::string_view prefix) { return name.starts_with(prefix); });
 }
 
-bool IsSchedulerFrame(const Profile& profile, LocationIndex index) {
-  const Location& location = profile.LocationAt(index);
-  if (!location.module.valid() || profile.ModuleAt(location.module).kind != ModuleKind::kKernel ||
-      location.lines.empty()) {
-    return false;
-  }
+bool IsKernels(const Profile& profile, const Location& location) {
+  return location.module.valid() && profile.ModuleAt(location.module).kind == ModuleKind::kKernel;
+}
+
+bool IsSchedulerFrame(const Profile& profile, const Location& location) {
   return std::ranges::all_of(location.lines, [&](const Line& line) {
     return line.function.valid() &&
            IsSchedulers(profile.Text(profile.FunctionAt(line.function).name));
@@ -46,10 +45,21 @@ bool IsSchedulerFrame(const Profile& profile, LocationIndex index) {
 }  // namespace
 
 StackIndex WithoutSchedulerFrames(const Profile& profile, StackIndex stack) {
-  while (stack.valid() && IsSchedulerFrame(profile, profile.StackAt(stack).location)) {
-    stack = profile.StackAt(stack).parent;
+  StackIndex callers = stack;
+  for (StackIndex at = stack; at.valid(); at = profile.StackAt(at).parent) {
+    const Location& location = profile.LocationAt(profile.StackAt(at).location);
+    if (!IsKernels(profile, location)) {
+      break;
+    }
+    if (location.lines.empty()) {
+      continue;  // a tracing program that is gone, if the scheduler called it
+    }
+    if (!IsSchedulerFrame(profile, location)) {
+      break;
+    }
+    callers = profile.StackAt(at).parent;
   }
-  return stack;
+  return callers;
 }
 
 }  // namespace whyslow

@@ -108,7 +108,7 @@ void Pipeline::On(Instant when, const WaitStack& event) {
     CheckWaitStack(event, stack);
     return;
   }
-  waits_.AddStack(event.id, stack);
+  waits_.AddStack(event.tid, event.id, stack);
   ++audit_.wait_stacks;
   if (options_.learner != nullptr) {
     options_.learner->Learn(event, native_.return_addresses);
@@ -118,6 +118,7 @@ void Pipeline::On(Instant when, const WaitStack& event) {
 void Pipeline::CheckWaitStack(const WaitStack& event, StackIndex stack) {
   const StackIndex taken_for = waits_.FindStack(event.same_as);
   if (!taken_for.valid()) {
+    waits_.AddStack(event.tid, event.same_as, stack);  // it was lost, or is long ago
     return;
   }
   ++audit_.wait_stacks_checked;
@@ -203,7 +204,7 @@ void Pipeline::On(Instant when, const ThreadStarted& event) {
   jit_.Apply(event);
   const StringIndex name = NameOfThread(event.pid, event.tid);
   cpu_time_.Apply(when, event, name);
-  waits_.NameThread(event.pid, event.tid, name);
+  waits_.NameThread(event.tid, name);
   if (event.parent_pid != kNoPid) {
     waits_.StartThread(event.tid);
   }
@@ -224,7 +225,10 @@ void Pipeline::On(Instant /*when*/, const ThreadNamed& event) {
   jit_.Apply(event);
   const StringIndex name = NameOfThread(event.pid, event.tid);
   cpu_time_.Rename(event.tid, name);
-  waits_.NameThread(event.pid, event.tid, name);
+  waits_.NameThread(event.tid, name);
+  if (event.exec) {
+    waits_.ExecThread(event.tid);
+  }
   if (event.tid == MainThreadOf(event.pid)) {
     writer_.NameProcess(event.pid, name);
   }

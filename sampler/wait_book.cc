@@ -14,14 +14,41 @@ constexpr size_t kMostSingled = 256;
 
 }  // namespace
 
-void WaitBook::NameThread(Pid /*pid*/, Tid tid, StringIndex name) { names_[tid] = name; }
+void WaitBook::AddStack(Tid tid, WaitStackId id, StackIndex stack) {
+  stacks_[id] = stack;
+  stacks_of_threads_[tid].push_back(id);
+}
+
+void WaitBook::Forget(Tid tid) {
+  lives_.erase(tid);
+  names_.erase(tid);
+  late_.erase(tid);
+  const auto stacks = stacks_of_threads_.find(tid);
+  if (stacks == stacks_of_threads_.end()) {
+    return;
+  }
+  for (const WaitStackId id : stacks->second) {
+    stacks_.erase(id);
+  }
+  stacks_of_threads_.erase(stacks);
+}
+
+void WaitBook::StartThread(Tid tid) {
+  late_.insert(tid);
+  ++lives_[tid];
+}
 
 void WaitBook::EndThread(Tid tid) {
-  ended_.push_back(tid);
-  if (ended_.size() > kMostEnded) {
-    names_.erase(ended_.front());
-    late_.erase(ended_.front());
-    ended_.pop_front();
+  const auto life = lives_.find(tid);
+  ended_.push_back({.tid = tid, .life = life == lives_.end() ? 0 : life->second});
+  if (ended_.size() <= kMostEnded) {
+    return;
+  }
+  const Ended oldest = ended_.front();
+  ended_.pop_front();
+  const auto now = lives_.find(oldest.tid);
+  if ((now == lives_.end() ? 0 : now->second) == oldest.life) {
+    Forget(oldest.tid);
   }
 }
 

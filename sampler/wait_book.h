@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <deque>
 #include <utility>
+#include <vector>
 
 #include "base/ids.h"
 #include "profile/profile.h"
@@ -21,12 +22,15 @@ class WaitBook {
   // Borrows it.
   explicit WaitBook(ProfileWriter& writer) : writer_(writer) {}
 
-  void NameThread(Pid pid, Tid tid, StringIndex name);
-  void StartThread(Tid tid) { late_.insert(tid); }
+  void NameThread(Tid tid, StringIndex name) { names_[tid] = name; }
+  // Goes on as another program, perhaps with the number of a thread that has ended.
+  void ExecThread(Tid tid) { ++lives_[tid]; }
+  // Numbers of threads are used again.
+  void StartThread(Tid tid);
   void EndThread(Tid tid);
 
-  // The frames of a wait's stack, without the wait itself.
-  void AddStack(WaitStackId id, StackIndex stack) { stacks_[id] = stack; }
+  // The frames of a stack that this thread waits on, without the wait itself.
+  void AddStack(Tid tid, WaitStackId id, StackIndex stack);
   // Not valid: unknown.
   StackIndex FindStack(WaitStackId id) const;
 
@@ -40,10 +44,18 @@ class WaitBook {
   void PoolShortLived(WaitTimeRow& row);
 
   ProfileWriter& writer_;
+  void Forget(Tid tid);
+
   absl::flat_hash_map<WaitStackId, StackIndex> stacks_;
+  absl::flat_hash_map<Tid, std::vector<WaitStackId>> stacks_of_threads_;
   absl::flat_hash_map<Tid, StringIndex> names_;
   absl::flat_hash_set<Tid> late_;  // began while we watched
-  std::deque<Tid> ended_;
+  struct Ended {
+    Tid tid = kNoTid;
+    uint64_t life = 0;
+  };
+  std::deque<Ended> ended_;
+  absl::flat_hash_map<Tid, uint64_t> lives_;  // how often it was started or execed
   absl::flat_hash_map<std::pair<Pid, StringIndex>, absl::flat_hash_set<Tid>> singled_;
 };
 

@@ -39,10 +39,12 @@ struct inode {
   unsigned short i_mode;
   struct super_block* i_sb;
   unsigned long i_ino;
+  __u32 i_generation;
 };
 
 struct file {
   struct path f_path;
+  const void* f_op;
   struct inode* f_inode;
   void* private_data;
 };
@@ -67,6 +69,7 @@ struct task_struct {
   _Bool throttled;
   struct files_struct* files;
   int* clear_child_tid;
+  __u64 start_time;
 };
 
 struct in6_addr {

@@ -21,8 +21,7 @@
 // Process number -> anything. Written by user space and by `on_fork`.
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
-  __uint(max_entries, 65536);
-  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __uint(max_entries, 16384);  // allocated at once, as kernels before 6.1 demand
   __type(key, __u32);
   __type(value, __u8);
 } targets SEC(".maps");
@@ -50,6 +49,26 @@ int on_thread(unsigned long long* context) {
   if (is_target(process) || (constants.follows_children && is_target((__u32)parent->tgid))) {
     begin_thread(child);
   }
+  return 0;
+}
+
+// A thread other than the main one takes the main one's number when it execs.
+SEC("tp_btf/sched_process_exec")
+int on_exec(unsigned long long* context) {
+  struct task_struct* task = (struct task_struct*)context[0];
+  __u32 before = (__u32)context[1];
+  __u32 now = (__u32)task->pid;
+  if (before == now || !is_target((__u32)task->tgid)) {
+    return 0;
+  }
+  struct wait_thread* thread = bpf_map_lookup_elem(&threads, &before);
+  if (!thread) {
+    return 0;
+  }
+  struct wait_thread moved = *thread;
+  moved.key.thread = now;
+  bpf_map_update_elem(&threads, &now, &moved, BPF_ANY);
+  bpf_map_delete_elem(&threads, &before);
   return 0;
 }
 

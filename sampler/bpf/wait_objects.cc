@@ -2,6 +2,7 @@
 
 #include <absl/strings/str_format.h>
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -22,8 +23,9 @@
 namespace whyslow {
 namespace {
 
-// The BPF programs remember half as many as sent.
-constexpr size_t kMostObjects = 16'384;
+constexpr int kOnlyWhatIsKnown = AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT;
+// The BPF programs remember half as many as sent, those that were used last.
+constexpr size_t kMostOfAGeneration = 16'384;
 constexpr Nanoseconds kListeningIsFresh = std::chrono::seconds(1);
 
 AddressBytes BytesOf(const __u8 (&bytes)[16]) {
@@ -59,10 +61,12 @@ WaitObject SocketOfRecord(const wait_object_record& record) {
 // The path of the descriptor, if it still is the same file.
 std::string PathOf(const wait_object_record& record) {
   const std::string link = absl::StrFormat("/proc/%d/fd/%d", record.head.process, record.fd);
-  struct stat info {};
+  // Without asking the file system anew: a dead server of files would not answer.
+  struct statx info {};
   std::array<char, PATH_MAX> path{};
   const ssize_t size = readlink(link.c_str(), path.data(), path.size());
-  if (size <= 0 || stat(link.c_str(), &info) != 0 || info.st_ino != record.inode) {
+  if (size <= 0 || statx(AT_FDCWD, link.c_str(), kOnlyWhatIsKnown, STATX_INO, &info) != 0 ||
+      info.stx_ino != record.inode) {
     return {};
   }
   return {path.data(), static_cast<size_t>(size)};
@@ -117,19 +121,27 @@ void WaitObjects::Add(const wait_object_record& record) {
           IsListeningPort(Pid{static_cast<int32_t>(record.head.process)}, record.local_port);
     }
   }
-  if (!objects_.contains(record.object)) {
-    by_age_.push_back(record.object);
-  }
-  objects_[record.object] = std::make_shared<const WaitObject>(std::move(object));
-  while (by_age_.size() > kMostObjects) {
-    objects_.erase(by_age_.front());
-    by_age_.pop_front();
-  }
+  Keep(record.object, std::make_shared<const WaitObject>(std::move(object)));
 }
 
-std::shared_ptr<const WaitObject> WaitObjects::Find(uint64_t number) const {
-  const auto object = objects_.find(number);
-  return object == objects_.end() ? nullptr : object->second;
+void WaitObjects::Keep(uint64_t number, std::shared_ptr<const WaitObject> object) {
+  if (young_.size() >= kMostOfAGeneration) {
+    old_ = std::exchange(young_, {});
+  }
+  young_[number] = std::move(object);
+}
+
+std::shared_ptr<const WaitObject> WaitObjects::Find(uint64_t number) {
+  if (const auto object = young_.find(number); object != young_.end()) {
+    return object->second;
+  }
+  const auto object = old_.find(number);
+  if (object == old_.end()) {
+    return nullptr;
+  }
+  std::shared_ptr<const WaitObject> found = object->second;
+  Keep(number, found);
+  return found;
 }
 
 }  // namespace whyslow

@@ -5,7 +5,6 @@
 #include <absl/container/flat_hash_set.h>
 
 #include <cstdint>
-#include <deque>
 #include <memory>
 
 #include "base/ids.h"
@@ -23,13 +22,17 @@ class WaitObjects {
  public:
   void Add(const wait_object_record& record);
   // Null: none is known.
-  std::shared_ptr<const WaitObject> Find(uint64_t number) const;
+  std::shared_ptr<const WaitObject> Find(uint64_t number);
 
  private:
   bool IsListeningPort(Pid pid, uint16_t port);
 
-  absl::flat_hash_map<uint64_t, std::shared_ptr<const WaitObject>> objects_;
-  std::deque<uint64_t> by_age_;
+  using Generation = absl::flat_hash_map<uint64_t, std::shared_ptr<const WaitObject>>;
+  void Keep(uint64_t number, std::shared_ptr<const WaitObject> object);
+
+  // What is in use moves into the young one; the old one goes when that is full.
+  Generation young_;
+  Generation old_;
   absl::flat_hash_set<uint16_t> listening_;
   Instant listening_read_at_;
 };

@@ -102,6 +102,7 @@ struct wait_sum {
 struct wait_thread {
   __u64 off_since; /* 0: runs, or is not known to be off */
   __u64 woken_at;  /* 0: not yet */
+  __u64 woken_early; /* while it was on its way off; 0: not since */
   __u64 on_since;  /* 0: is off, or was on when we came */
   __u64 ran;       /* nanoseconds on CPUs since we came, up to the last time that it left one */
   __u64 account;   /* the kernel's account of that at the last switch that was seen; 0: unknown */
@@ -122,6 +123,7 @@ struct wait_code {
 struct wait_shape_key {
   __u64 ip;
   __u64 sp;
+  __u64 link; /* ARM64: the link register; else 0 */
   __u32 thread;
   __s32 system_call;
 };
@@ -137,6 +139,7 @@ struct wait_variant {
 
 struct wait_pending {
   __u64 stack;
+  __u64 sent_at;
   __u64 hash; /* of the words near the stack pointer that point into code */
 };
 

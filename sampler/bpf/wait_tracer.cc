@@ -38,7 +38,8 @@ constexpr int64_t kCopiesAtFirst = 1500;
 constexpr Nanoseconds kBeginning = std::chrono::seconds(2);  // everything is new
 // Python's select() alone has 100 KB of arrays on its stack.
 constexpr size_t kMostRemoteBytes = size_t{256} * 1024;
-constexpr int32_t kSysFutexWake = 454;  // the same number on all machines; 6.7
+constexpr size_t kMostRemoteBytesInAll = size_t{32} << 20;  // at a time
+constexpr int32_t kSysFutexWake = 454;                      // the same number on all machines; 6.7
 // How often the sums are taken: they have room for some thousand different waits.
 constexpr Nanoseconds kSumsInterval = std::chrono::milliseconds(250);
 
@@ -90,6 +91,11 @@ std::array<uint64_t, 6> ArgumentsOf(const __u64 (&saved)[WAIT_REGISTERS]) {
 #endif
 }
 
+// ARM64: a function without a frame of its own keeps its caller there.
+uint64_t LinkOf(const UserRegisters& registers) {
+  return registers.architecture() == Architecture::kArm64 ? registers.Get(30).value_or(0) : 0;
+}
+
 WaitStack StackOfRecord(const wait_stack_record& record, std::span<const std::byte> bytes) {
   WaitStack stack;
   stack.pid = Pid{static_cast<int32_t>(record.head.process)};
@@ -135,8 +141,9 @@ class LibbpfTracer final : public WaitTracer {
 
   absl::Status Attach() override;
   Instant Start() override;
-  void TakeSleepers(std::vector<Event>& out) override;
+  bool TakeSleepers(std::vector<Event>& out) override;
   void AddRunning(Pid pid, Tid tid) override;
+  void RemoveThread(Tid tid) override;
   void Take(std::vector<Event>& out) override;
   void TakeRunTimes(std::vector<Event>& out) override;
   Instant Stop() override;
@@ -158,9 +165,9 @@ class LibbpfTracer final : public WaitTracer {
   void ForEachThread(Use use) const;
   // Of a stack that is larger than its copy, while the thread still sleeps on it. False: it does
   // not, and nothing is added.
-  bool ReadOn(const wait_stack_record& record, WaitStack& stack) const;
+  bool ReadOn(const wait_stack_record& record, WaitStack& stack);
   bool StillSleeps(const wait_stack_record& record) const;
-  WaitsEnded WaitsWithObject(const wait_key& key) const;
+  WaitsEnded WaitsWithObject(const wait_key& key);
   void TakeSums(int sums, Instant when, std::vector<Event>& out);
   void AddInProgress(Instant when, std::vector<Event>& out);
   void TellCode(Pid pid) const;
@@ -176,6 +183,7 @@ class LibbpfTracer final : public WaitTracer {
   absl::flat_hash_map<uint64_t, std::shared_ptr<const WaitObject>> objects_of_sleepers_;
   absl::flat_hash_map<Pid, CodeRanges> code_;
   std::vector<Event>* taking_ = nullptr;
+  size_t remote_bytes_ = 0;  // since the last Take
   Instant started_at_;
   Instant stopped_at_;
   Instant sums_taken_at_;
@@ -242,7 +250,7 @@ void LibbpfTracer::Follow(const Event& event) {
 }
 
 absl::Status LibbpfTracer::Attach() {
-  for (const char* const name : {"on_thread", "on_switch", "on_waking"}) {
+  for (const char* const name : {"on_thread", "on_exec", "on_switch", "on_waking"}) {
     LinkPtr link(bpf_program__attach(bpf_object__find_program_by_name(object_, name)));
     if (link == nullptr) {
       return ErrnoStatus(errno, absl::StrFormat("attaching the BPF program %s", name));
@@ -267,13 +275,18 @@ Instant LibbpfTracer::Stop() {
   return stopped_at_;
 }
 
-void LibbpfTracer::TakeSleepers(std::vector<Event>& out) {
+bool LibbpfTracer::TakeSleepers(std::vector<Event>& out) {
   const LinkPtr link(
       bpf_program__attach_iter(bpf_object__find_program_by_name(object_, "on_iteration"), nullptr));
   const UniqueFd file(link == nullptr ? -1 : bpf_iter_create(bpf_link__fd(link.get())));
   std::vector<std::byte> bytes;
-  std::array<std::byte, 64 * 1024> piece;
-  for (ssize_t got = 1; file && got > 0;) {
+  // The kernel collects 32 KB for one read and drops the record that would go beyond: it stops in
+  // time only where less was asked for.
+  std::array<std::byte, 16 * 1024> piece;
+  if (!file) {
+    return false;
+  }
+  for (ssize_t got = 1; got > 0;) {
     got = read(file.get(), piece.data(), piece.size());
     if (got < 0 && errno == EAGAIN) {
       got = 1;
@@ -287,6 +300,7 @@ void LibbpfTracer::TakeSleepers(std::vector<Event>& out) {
     std::memcpy(&record, bytes.data() + at, sizeof(record));
     ReadSleeper(record, out);
   }
+  return true;
 }
 
 void LibbpfTracer::AddRunning(Pid pid, Tid tid) {
@@ -295,6 +309,11 @@ void LibbpfTracer::AddRunning(Pid pid, Tid tid) {
   running.key.thread = static_cast<uint32_t>(Number(tid));
   running.key.process = static_cast<uint32_t>(Number(pid));
   bpf_map_update_elem(MapFd("threads"), &running.key.thread, &running, BPF_NOEXIST);
+}
+
+void LibbpfTracer::RemoveThread(Tid tid) {
+  const auto thread = static_cast<uint32_t>(Number(tid));
+  bpf_map_delete_elem(MapFd("threads"), &thread);
 }
 
 bool LibbpfTracer::StillSleeps(const wait_stack_record& record) const {
@@ -320,15 +339,21 @@ void LibbpfTracer::ReadSleeper(const wait_stack_record& record, std::vector<Even
   out.push_back({.when = InstantFromNanos(record.when), .what = std::move(stack)});
 }
 
-bool LibbpfTracer::ReadOn(const wait_stack_record& record, WaitStack& stack) const {
+bool LibbpfTracer::ReadOn(const wait_stack_record& record, WaitStack& stack) {
+  if (!StillSleeps(record)) {
+    return false;
+  }
   const LiveMemory memory(stack.pid);
   const RuntimeAddress sp(stack.registers->sp().value_or(0));
-  std::vector<std::byte> more(kMostRemoteBytes);
+  // Thousands of sleepers with large stacks are read as far as a copy would go.
+  const bool is_much = remote_bytes_ > kMostRemoteBytesInAll;
+  std::vector<std::byte> more(is_much ? size_t{WAIT_STACK_MOST} : kMostRemoteBytes);
   more.resize(memory.Read(sp + stack.stack.size(), more));
   // A thread that sleeps changes nothing.
   if (!StillSleeps(record)) {
     return false;
   }
+  remote_bytes_ += more.size();
   stack.stack.insert(stack.stack.end(), more.begin(), more.end());
   return true;
 }
@@ -351,7 +376,7 @@ int LibbpfTracer::OnRecord(void* self, void* data, size_t size) {
   return 0;
 }
 
-WaitsEnded LibbpfTracer::WaitsWithObject(const wait_key& key) const {
+WaitsEnded LibbpfTracer::WaitsWithObject(const wait_key& key) {
   WaitsEnded waits = WaitsOf(key);
   if (key.object != 0) {
     waits.object = objects_.Find(key.object);
@@ -404,6 +429,7 @@ void LibbpfTracer::TellLosses(Instant when, std::vector<Event>& out) {
 
 void LibbpfTracer::Take(std::vector<Event>& out) {
   const Instant now = MonotonicClock::now();
+  remote_bytes_ = 0;
   // Objects first, which the sums refer to; but stacks that the sums refer to have to be older than
   // these: they carry the time of their making.
   taking_ = &out;
@@ -437,8 +463,9 @@ void LibbpfTracer::ForEachThread(Use use) const {
 
 void LibbpfTracer::TakeRunTimes(std::vector<Event>& out) {
   const bool has_stopped = LoadOf(shared_->is_on) == 0;
+  // Read before the threads are: what a thread tells at its end is later then.
+  const Instant now = has_stopped ? stopped_at_ : MonotonicClock::now();
   ForEachThread([&](uint32_t thread, const wait_thread& state) {
-    const Instant now = has_stopped ? stopped_at_ : MonotonicClock::now();
     const auto end = static_cast<uint64_t>(now.time_since_epoch().count());
     uint64_t ran = state.ran;
     if (state.on_since != 0 && state.on_since < end) {
@@ -467,7 +494,7 @@ void LibbpfTracer::AddInProgress(Instant when, std::vector<Event>& out) {
       return;
     }
     WaitsEnded waits = WaitsWithObject(state.key);
-    const bool was_woken = state.woken_at > state.off_since && state.woken_at < end;
+    const bool was_woken = state.woken_at >= state.off_since && state.woken_at < end;
     const uint64_t blocked = (was_woken ? state.woken_at : end) - state.off_since;
     waits.times.Add(blocked);
     waits.run_queue = Nanoseconds(static_cast<int64_t>(end - state.off_since - blocked));
@@ -495,6 +522,7 @@ void LibbpfTracer::Learn(const WaitStack& stack, std::span<const StackWord> retu
   const uint64_t sp = *stack.registers->sp();
   const wait_shape_key key = {.ip = *stack.registers->pc(),
                               .sp = sp,
+                              .link = LinkOf(*stack.registers),
                               .thread = static_cast<uint32_t>(Number(stack.tid)),
                               .system_call = stack.system_call};
   wait_variant variant{};
@@ -521,13 +549,19 @@ void LibbpfTracer::Learn(const WaitStack& stack, std::span<const StackWord> retu
       shape.variants < WAIT_VARIANTS ? shape.variants++ : variant.stack % WAIT_VARIANTS;
   shape.variant[place] = variant;
   shape.unknown = 0;
+  for (wait_pending& pending : shape.pending) {
+    if (pending.stack == variant.stack) {
+      pending = {};  // from now on its return addresses tell
+    }
+  }
   bpf_map_update_elem(shapes, &key, &shape, BPF_EXIST);
 }
 
 }  // namespace
 
 absl::Status WaitTracer::Prepare(bpf_object* object, bool waits, const Plan& plan) {
-  for (const char* const name : {"on_switch", "on_waking", "on_thread", "on_iteration"}) {
+  for (const char* const name :
+       {"on_switch", "on_waking", "on_thread", "on_exec", "on_iteration"}) {
     bpf_program__set_autoload(bpf_object__find_program_by_name(object, name), waits);
   }
   for (const char* const name : {"threads", "sums_even", "sums_odd", "shapes", "objects",

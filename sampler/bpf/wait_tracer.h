@@ -33,10 +33,13 @@ class WaitTracer : public WaitStackLearner {
   // Every switch is timed from now on.
   virtual Instant Start() = 0;
   // The stacks of threads that sleep already, read from outside. Once, soon after Start.
-  virtual void TakeSleepers(std::vector<Event>& out) = 0;
+  // False: they cannot be found, and threads that sleep are not known.
+  virtual bool TakeSleepers(std::vector<Event>& out) = 0;
   // A thread that is alive: where no switch has shown it since Start, and it does not sleep, it
   // runs.
   virtual void AddRunning(Pid pid, Tid tid) = 0;
+  // It has ended meanwhile.
+  virtual void RemoveThread(Tid tid) = 0;
   // What has come since the last call.
   virtual void Take(std::vector<Event>& out) = 0;
   // Appends a ThreadRunTime for each thread: its time on CPUs since Start, up to now or, after

@@ -45,8 +45,7 @@ struct wait_sums {
 
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
-  __uint(max_entries, 4096);
-  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __uint(max_entries, 1024);
   __type(key, __u32);
   __type(value, struct wait_code);
 } code SEC(".maps");
@@ -67,7 +66,7 @@ struct {
 
 struct {
   __uint(type, BPF_MAP_TYPE_RINGBUF);
-  __uint(max_entries, 16 * 1024 * 1024);
+  __uint(max_entries, 8 * 1024 * 1024);
 } wait_records SEC(".maps");
 
 // Room to put a record together; one for each CPU (a per-CPU map has room for 32 KB only).
@@ -101,6 +100,7 @@ struct pt_regs {
 static __always_inline __s32 system_call_of(struct pt_regs* regs) { return (__s32)regs->orig_ax; }
 static __always_inline __u64 ip_of(struct pt_regs* regs) { return regs->ip; }
 static __always_inline __u64 sp_of(struct pt_regs* regs) { return regs->sp; }
+static __always_inline __u64 link_of(struct pt_regs* regs) { return 0; }
 static __always_inline __u64 argument_of(struct pt_regs* regs, int number) {
   return number == 0 ? regs->di : number == 1 ? regs->si : number == 2 ? regs->dx : regs->r10;
 }
@@ -129,6 +129,7 @@ struct pt_regs {
 static __always_inline __s32 system_call_of(struct pt_regs* regs) { return regs->syscallno; }
 static __always_inline __u64 ip_of(struct pt_regs* regs) { return regs->pc; }
 static __always_inline __u64 sp_of(struct pt_regs* regs) { return regs->sp; }
+static __always_inline __u64 link_of(struct pt_regs* regs) { return regs->regs[30]; }
 static __always_inline __u64 argument_of(struct pt_regs* regs, int number) {
   return number == 0 ? regs->orig_x0 : regs->regs[number];
 }
@@ -302,9 +303,12 @@ static __always_inline __u64 unknown_stack(void* context, struct wait_shape* sha
     return 0;
   }
   __u64 hash = rough_hash(key->process, sp_of(regs));
+  enum { kAnswerIsLost = 2 };  // seconds
   for (int i = 0; hash && i < WAIT_PENDING; ++i) {
-    if (shape->pending[i].stack && shape->pending[i].hash == hash) {
-      return shape->pending[i].stack;
+    struct wait_pending* pending = &shape->pending[i];
+    if (pending->stack && pending->hash == hash &&
+        now - pending->sent_at < kAnswerIsLost * 1000000000ULL) {
+      return pending->stack;
     }
   }
   __u32 times = ++shape->unknown;
@@ -320,14 +324,18 @@ static __always_inline __u64 unknown_stack(void* context, struct wait_shape* sha
   __u32 place = shape->next_pending++ & (WAIT_PENDING - 1);
   shape->pending[place].stack = stack;
   shape->pending[place].hash = hash;
+  shape->pending[place].sent_at = now;
   shape->last = stack;
   return stack;
 }
 
 static __always_inline __u64 stack_of(void* context, struct wait_key* key, struct pt_regs* regs,
                                       __u64 now) {
-  struct wait_shape_key shape_key = {
-      .ip = ip_of(regs), .sp = sp_of(regs), .thread = key->thread, .system_call = key->system_call};
+  struct wait_shape_key shape_key = {.ip = ip_of(regs),
+                                     .sp = sp_of(regs),
+                                     .link = link_of(regs),
+                                     .thread = key->thread,
+                                     .system_call = key->system_call};
   struct wait_shape* shape = bpf_map_lookup_elem(&shapes, &shape_key);
   if (!shape) {
     struct wait_scratch* room = scratch_of_cpu();
@@ -538,9 +546,9 @@ static __always_inline void describe_socket(struct file* file, struct wait_objec
   }
 }
 
-// `connects_to`: the address that the thread gave to connect; 0: it is in another call.
-__noinline int describe_object(__u64 address, __u64 object, __u64 process_and_fd,
-                               __u64 connects_to) {
+// `connects_to`, `length`: the address that the thread gave to connect; 0: it is in another call.
+__noinline int describe_object(__u64 address, __u64 object, __u64 process_and_fd, __u64 connects_to,
+                               __u64 length) {
   struct file* file = (struct file*)address;
   struct wait_object_record* record = bpf_ringbuf_reserve(&wait_records, sizeof(*record), 0);
   if (!record) {
@@ -558,9 +566,11 @@ __noinline int describe_object(__u64 address, __u64 object, __u64 process_and_fd
   record->device = BPF_CORE_READ(inode, i_sb, s_dev);
   if ((record->mode & kModeMask) == kModeSocket) {
     describe_socket(file, record);
-    if (record->kind == WAIT_OBJECT_UNIX && !record->peer_name_bytes && connects_to &&
-        !bpf_probe_read_user(record->peer_name, WAIT_NAME, (void*)(connects_to + 2))) {
-      record->peer_name_bytes = WAIT_NAME;
+    __u64 bytes = length - 2;  // behind the family
+    if (record->kind == WAIT_OBJECT_UNIX && !record->peer_name_bytes && connects_to && bytes > 0 &&
+        bytes <= WAIT_NAME &&
+        !bpf_probe_read_user(record->peer_name, (__u32)bytes, (void*)(connects_to + 2))) {
+      record->peer_name_bytes = (__u16)bytes;
     }
   } else {
     record->kind = WAIT_OBJECT_FILE;
@@ -598,13 +608,17 @@ static __always_inline __u64 object_of(struct task_struct* task, struct pt_regs*
       object = BPF_CORE_READ(inode, i_ino);
       super = BPF_CORE_READ(inode, i_sb);
     } else {
-      object = (__u64)file;
+      object = wait_hash((__u64)file, (__u64)BPF_CORE_READ(file, f_op));
     }
   }
+  // Numbers of inodes and places of files are used again: with the generation, or with what kind of
+  // file it is, rarely for what looks the same.
   object = wait_hash(wait_hash(1, object), BPF_CORE_READ(super, s_dev));
+  object = wait_hash(object, BPF_CORE_READ(inode, i_generation));
   if (!bpf_map_lookup_elem(&objects, &object)) {
     describe_object((__u64)file, object, (__u64)(__u32)task->tgid << 32 | (__u32)fd,
-                    nr == constants.nr_connect ? argument_of(regs, 1) : 0);
+                    nr == constants.nr_connect ? argument_of(regs, 1) : 0,
+                    nr == constants.nr_connect ? argument_of(regs, 2) : 0);
   }
   return object;
 }
@@ -693,7 +707,7 @@ __noinline int add_up(struct wait_thread* thread, __u64 now) {
   __u64 total = now - thread->off_since;
   __u64 run_queue = 0;
   // Who was not blocked was not woken either.
-  if (thread->woken_at > thread->off_since && thread->woken_at < now) {
+  if (thread->woken_at >= thread->off_since && thread->woken_at < now) {
     run_queue = now - thread->woken_at;
   }
   __u64 blocked = total - run_queue;
@@ -732,12 +746,19 @@ static __always_inline void end_thread(struct task_struct* task, struct wait_thr
   bpf_map_delete_elem(&threads, &number);
 }
 
+// Of what counts of a thread that nobody has announced.
+static __always_inline __u64 begin_of(struct task_struct* task) {
+  return task->start_time > shared.attached_at ? task->start_time : shared.attached_at;
+}
+
 // Time on a CPU is counted by our clock from switch to switch. The kernel's account is no better: a
 // thread that is woken on an idle CPU is charged from the wake-up on, which is some microseconds
 // early. But it knows of time that the hypervisor took.
-static __always_inline void stop_running(struct wait_thread* thread, __u64 account, __u64 now) {
+static __always_inline void stop_running(struct task_struct* task, struct wait_thread* thread,
+                                         __u64 now) {
   enum { kTellable = 100000 };
-  __u64 on_since = thread->on_since ? thread->on_since : shared.attached_at;
+  __u64 account = task->se.sum_exec_runtime;
+  __u64 on_since = thread->on_since ? thread->on_since : begin_of(task);
   if (thread->off_since) {
     // It came back unseen: some virtual machines hide the switches of their own threads.
     __u64 ran = account - thread->account;
@@ -766,7 +787,7 @@ static __always_inline void leave(void* context, struct task_struct* task,
     __sync_fetch_and_add(&shared.lost_waits, 1);
     return;
   }
-  stop_running(thread, task->se.sum_exec_runtime, now);
+  stop_running(task, thread, now);
   if (state & kTaskDead) {
     end_thread(task, thread, now);
     return;
@@ -782,7 +803,11 @@ static __always_inline void leave(void* context, struct task_struct* task,
   key->flags = 0;
   key->object = 0;
   key->stack = 0;
-  thread->woken_at = 0;
+  // Woken after it had left the run queue, before it has left its CPU: that is now. Should it have
+  // been another wake-up after all, the true one corrects it.
+  enum { kOnItsWay = 100000 };
+  thread->woken_at = key->why == WAIT_BLOCKED && now - thread->woken_early < kOnItsWay ? now : 0;
+  thread->woken_early = 0;
   thread->off_since = now;
   if (key->why == WAIT_PREEMPTED || key->why == WAIT_THROTTLED) {
     key->system_call = -1;  // anywhere: neither stack nor call tell anything
@@ -808,7 +833,7 @@ static __always_inline void come_back(struct task_struct* task, struct wait_thre
     if (!thread) {
       return;
     }
-    thread->off_since = shared.attached_at;
+    thread->off_since = begin_of(task);
   }
   __u64 account = task->se.sum_exec_runtime;
   if (!thread->off_since && thread->on_since) {
@@ -901,7 +926,14 @@ int on_waking(unsigned long long* context) {
     return 0;
   }
   struct wait_thread* thread = known_thread(task);
-  if (!thread || !thread->off_since || thread->woken_at || thread->key.why == WAIT_PREEMPTED ||
+  if (!thread) {
+    return 0;
+  }
+  if (!thread->off_since) {
+    thread->woken_early = bpf_ktime_get_ns();
+    return 0;
+  }
+  if (thread->woken_at > thread->off_since || thread->key.why == WAIT_PREEMPTED ||
       thread->key.why == WAIT_THROTTLED || thread->key.why == WAIT_RUNNABLE) {
     return 0;
   }
@@ -957,7 +989,8 @@ int on_iteration(struct bpf_iter__task* context) {
   }
   __u32 number = (__u32)task->pid;
   struct pt_regs* regs = (struct pt_regs*)bpf_task_pt_regs(task);
-  struct wait_thread begin = {.off_since = shared.attached_at};
+  struct wait_thread begin = {.off_since = shared.attached_at,
+                              .account = task->se.sum_exec_runtime};
   begin.key.thread = number;
   begin.key.process = (__u32)task->tgid;
   begin.key.system_call = system_call_of(regs);

@@ -33,7 +33,8 @@ class AttachScan {
   // Everything found, as events: a process's main thread, its mappings, its other threads.
   std::vector<Event> Describe(Instant at) const;
 
-  const absl::flat_hash_map<Pid, std::vector<Thread>>& processes() const { return processes_; }
+  using Threads = absl::flat_hash_map<Pid, std::vector<Thread>>;
+  const Threads& processes() const { return processes_; }
 
  private:
   std::vector<Pid> roots_;

@@ -170,18 +170,28 @@ absl::Status PerfEventSource::Start(const AttachScan& scan) {
   }
   if (tracer() != nullptr) {
     waits_.clear();
-    tracer()->TakeSleepers(waits_);
+    const bool found_sleepers = tracer()->TakeSleepers(waits_);
     AddWaits();
-    for (const auto& [pid, threads] : scan.processes()) {
+    for (const auto& [pid, threads] : found_sleepers ? scan.processes() : AttachScan::Threads()) {
       for (const AttachScan::Thread& thread : threads) {
-        const auto stat = ReadProcStat(pid, thread.tid);
-        if (stat && !stat->has_ended()) {
-          tracer()->AddRunning(pid, thread.tid);
-        }
+        AddRunning(pid, thread.tid);
       }
     }
   }
   return absl::OkStatus();
+}
+
+void PerfEventSource::AddRunning(Pid pid, Tid tid) {
+  const auto lives = [pid, tid] {
+    const auto stat = ReadProcStat(pid, tid);
+    return stat && !stat->has_ended();
+  };
+  if (lives()) {
+    tracer()->AddRunning(pid, tid);
+    if (!lives()) {
+      tracer()->RemoveThread(tid);
+    }
+  }
 }
 
 void PerfEventSource::CountSwitches(const AttachScan& scan) {

@@ -95,6 +95,7 @@ class PerfEventSource final : public EventSource {
   // Waits are timed and run times are counted from here on.
   absl::Status Start(const AttachScan& scan);
   void CountSwitches(const AttachScan& scan);
+  void AddRunning(Pid pid, Tid tid);
   void AddBaselines(const AttachScan& scan);
   void TakeWaits();
   void TakeStops();

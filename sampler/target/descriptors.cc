@@ -2,6 +2,7 @@
 
 #include <absl/container/flat_hash_set.h>
 #include <absl/strings/str_format.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -189,15 +190,16 @@ Descriptors::ObjectRef Descriptors::FindFile(const std::string& path, const std:
   if (const auto known = files_.find(link); known != files_.end()) {
     return known->second;
   }
-  struct stat info {};
-  if (stat(path.c_str(), &info) != 0) {
+  // Without asking the file system anew: a dead server of files would not answer.
+  struct statx info {};
+  if (statx(AT_FDCWD, path.c_str(), AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_TYPE, &info) != 0) {
     return nullptr;
   }
   constexpr std::string_view kNameless = "anon_inode:";
   const std::string_view name =
       link.starts_with(kNameless) ? std::string_view(link).substr(kNameless.size()) : link;
   WaitObject object;
-  object.kind = KindOfFile(info.st_mode, name);
+  object.kind = KindOfFile(info.stx_mode, name);
   if (object.kind == WaitObject::Kind::kFile || object.kind == WaitObject::Kind::kDevice) {
     object.path = link;
   }

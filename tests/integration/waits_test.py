@@ -150,6 +150,7 @@ class WithoutBpf(Measured):
     """The perf path: the same totals of time for each thread, and the same stacks at the top."""
 
     OPTIONS = ("--bpf", "no")
+    SEES_STACKS = True
 
     # Stacks are taken of a part of the waits and weighed.
     def check_top(self, profile, truth):
@@ -157,19 +158,20 @@ class WithoutBpf(Measured):
             accounts = collections.Counter()
             for account in thread["accounts"]:
                 accounts[account["function"]] += account["wall"] - account["cpu"]
-            if thread["guest"] or not accounts:
-                continue
+            if thread["guest"] or not accounts or thread["name"].startswith("shares_cpu"):
+                continue  # who loses its CPU loses it anywhere
             function, off = accounts.most_common(1)[0]
             rows = profile.rows.of_thread(thread["tid"])
             top = rows.with_frame(function)
-            self.assertAlmostEqual(top.wait, off, delta=0.1 * off + 0.02 * thread["wall"],
+            self.assertAlmostEqual(top.wait, off, delta=0.2 * off + 0.03 * thread["wall"],
                                    msg=f"{thread['name']}, {function}{rows.text()}")
 
     def check(self, *arguments):
         profile, truth = self.record(*arguments)
-        self.compare(profile, truth, "check_rows", "check_threads")
-        with self.subTest("top stacks"):
-            self.check_top(profile, truth)
+        self.compare(profile, truth, "check_rows", "check_threads_without_run_queue")
+        if self.SEES_STACKS:
+            with self.subTest("top stacks"):
+                self.check_top(profile, truth)
 
     def test_locks(self):
         self.check("waits_locks")
@@ -191,6 +193,8 @@ class WithoutBpf(Measured):
 class OrdinaryUser(WithoutBpf):
     OPTIONS = ()
     USER = t.UNPRIVILEGED
+    # 99 looks a second are too few for the shares of a second: waits_without_bpf_test.py has a longer play.
+    SEES_STACKS = False
 
 
 if __name__ == "__main__":
