@@ -111,8 +111,8 @@ WaitStackId StopStacks::Add(const StopSeen& seen, Instant when, std::vector<Even
   return id;
 }
 
-WaitStackId StopStacks::FindSimilar(const StopSeen& seen) const {
-  return by_place_.Find(WithOwner(HashOfPlace(seen.stack), Number(seen.stack.tid)));
+uint64_t StopStacks::SpotOf(const StopSeen& seen) {
+  return WithOwner(HashOfPlace(seen.stack), Number(seen.stack.tid));
 }
 
 }  // namespace whyslow

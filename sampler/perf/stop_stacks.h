@@ -60,9 +60,11 @@ class StopStacks {
 
   // The number of a copied stack. Appends it to `out` as an event at `when` where it is new.
   WaitStackId Add(const StopSeen& seen, Instant when, std::vector<Event>& out);
-  // The stack copied last that stopped at the same place: thread, registers, kernel's part and
-  // system call. kNoWaitStack: none.
-  WaitStackId FindSimilar(const StopSeen& seen) const;
+  // Equal for stops at the same place: of one thread, with the same program counter, stack pointer,
+  // kernel's part and system call. Several callers may come by there.
+  static uint64_t SpotOf(const StopSeen& seen);
+  // The stack copied last at this spot; kNoWaitStack: none.
+  WaitStackId FindAt(uint64_t spot) const { return by_place_.Find(spot); }
 
  private:
   // The oldest go when there are too many: a stack that comes again is told again.

@@ -109,6 +109,7 @@ void WaitLedger::SwitchedOut(Pid pid, Tid tid, bool preempted, Instant when) {
   thread.was_named = false;
   thread.place.reset();
   thread.seen.reset();
+  thread.spot = WaitPlaces::kAnySpot;
   TakeSeen(tid, thread, ran_since, when);
 }
 
@@ -158,9 +159,10 @@ void WaitLedger::ApplyStop(Thread& thread, StopSeen& seen, Instant when) {
     return;  // anywhere: neither stack nor call tell anything
   }
   WaitPlace place = PlaceOf(seen, when);
+  thread.spot = StopStacks::SpotOf(seen);
   if (!seen.has_copy) {
     thread.is_borrowed = true;
-    place.stack = stacks_.FindSimilar(seen);
+    place.stack = stacks_.FindAt(thread.spot);
     if (place.stack == kNoWaitStack) {
       place.stack = thread.places.StackIn(place.system_call);
       thread.seen = std::make_unique<StopSeen>(std::move(seen));
@@ -346,8 +348,12 @@ void WaitLedger::CloseWait(Tid tid, Thread& thread, Instant when, bool still_wai
   }
   if (thread.is_borrowed) {
     ++borrowed_;
+    // One caller or another came by here: how long it was tells them apart best.
+    if (const WaitPlace* lent = thread.places.Lend(nanos, thread.spot)) {
+      thread.place->stack = lent->stack;
+    }
   } else {
-    thread.places.Add(*thread.place, nanos);
+    thread.places.Add(*thread.place, thread.spot, nanos);
   }
   AddTo({.pid = thread.pid, .tid = tid, .place = *thread.place}, Single(nanos), still_waiting);
 }

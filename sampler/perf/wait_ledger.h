@@ -78,11 +78,12 @@ class WaitLedger {
     bool preempted = false;
     bool is_new = false;  // has not run yet
     bool is_borrowed = false;
-    bool was_named = false;          // this wait, by TakeUnseen
-    bool has_gap = false;            // a switch was lost
-    Instant since;                   // of the state
-    std::optional<WaitPlace> place;  // of the wait under way
-    std::unique_ptr<StopSeen> seen;  // likewise, without a copy
+    bool was_named = false;                // this wait, by TakeUnseen
+    bool has_gap = false;                  // a switch was lost
+    uint64_t spot = WaitPlaces::kAnySpot;  // of the wait under way
+    Instant since;                         // of the state
+    std::optional<WaitPlace> place;        // of the wait under way
+    std::unique_ptr<StopSeen> seen;        // likewise, without a copy
     WaitPlaces places;
     std::unique_ptr<DurationHistogram> placeless;  // waits that nothing could be lent to yet
     Nanoseconds unseen{};                          // time of waits without a stack of their own

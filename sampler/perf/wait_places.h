@@ -35,9 +35,14 @@ struct WaitPlace {
 // them what was seen is in proportion to what was.
 class WaitPlaces {
  public:
-  void Add(const WaitPlace& place, uint64_t nanos);
-  // Each place in proportion. Null: nothing was seen yet. Valid until the next Add.
-  const WaitPlace* Lend(uint64_t nanos);
+  // At any spot.
+  static constexpr uint64_t kAnySpot = 0;
+
+  // `spot`: see StopStacks.
+  void Add(const WaitPlace& place, uint64_t spot, uint64_t nanos);
+  // Each place in proportion, of those at this spot. Null: nothing was seen there yet. Valid until
+  // the next Add.
+  const WaitPlace* Lend(uint64_t nanos, uint64_t spot = kAnySpot);
   // The stack seen most in this system call; kNoWaitStack: none.
   WaitStackId StackIn(int32_t system_call) const;
 
@@ -45,6 +50,7 @@ class WaitPlaces {
   static constexpr size_t kLengths = 16;
   struct Row {
     WaitPlace place;
+    uint64_t spot = 0;
     std::array<uint32_t, kLengths> seen{};
     std::array<uint32_t, kLengths> lent{};
     uint64_t total = 0;  // times seen
@@ -52,7 +58,7 @@ class WaitPlaces {
 
   static size_t LengthOf(uint64_t nanos);
   // The length nearest to this one at which something was seen.
-  size_t NearestLength(size_t wanted) const;
+  size_t NearestLength(size_t wanted, uint64_t spot) const;
 
   std::vector<Row> rows_;
 };

@@ -299,6 +299,34 @@ TEST_F(WaitLedgerTest, AWaitThatNobodySawBorrowsFromThoseAboutAsLong) {
   EXPECT_EQ(borrowed_, 10);
 }
 
+TEST_F(WaitLedgerTest, OfTwoCallersOfOnePlaceTheOneBorrowsThatWaitsAboutAsLong) {
+  ledger_.Found(kProcess, kA);
+  In(kA, 0);
+  Saw(Copy(kA, 1, kRead, 0x100, 7));
+  Out(kA, 1);
+  In(kA, 2);
+  Saw(Copy(kA, 3, kRead, 0x100, 8));
+  Out(kA, 3);
+  In(kA, 103);
+  for (int i = 1; i <= 5; ++i) {
+    Saw(Stop(kA, 200 * i, kRead, 0x100));
+    Out(kA, 200 * i);
+    In(kA, 200 * i + 1);
+    Saw(Stop(kA, 200 * i + 10, kRead, 0x100));
+    Out(kA, 200 * i + 10);
+    In(kA, 200 * i + 110);
+  }
+  Take(2000);
+
+  ASSERT_THAT(stacks_, SizeIs(2));
+  const auto time_on = [this](WaitStackId id) {
+    return Time([id](const WaitsEnded& waits) { return waits.stack == id; });
+  };
+  EXPECT_DOUBLE_EQ(time_on(stacks_[0].id), 6);
+  EXPECT_DOUBLE_EQ(time_on(stacks_[1].id), 600);
+  EXPECT_EQ(borrowed_, 10);
+}
+
 TEST_F(WaitLedgerTest, WaitsBeforeTheFirstThatWasSeenAreNotLost) {
   ledger_.Found(kProcess, kA);
   In(kA, 0);
