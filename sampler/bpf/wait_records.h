@@ -100,13 +100,13 @@ struct wait_sum {
 };
 
 struct wait_thread {
-  __u64 off_since; /* 0: runs, or is not known to be off */
-  __u64 woken_at;  /* 0: not yet */
+  __u64 off_since;   /* 0: runs, or is not known to be off */
+  __u64 woken_at;    /* 0: not yet */
   __u64 woken_early; /* while it was on its way off; 0: not since */
-  __u64 on_since;  /* 0: is off, or was on when we came */
-  __u64 ran;       /* nanoseconds on CPUs since we came, up to the last time that it left one */
-  __u64 account;   /* the kernel's account of that at the last switch that was seen; 0: unknown */
-  __u64 stolen;    /* it was on a CPU, but the hypervisor or an interrupt had that */
+  __u64 on_since;    /* 0: is off, or was on when we came */
+  __u64 ran;         /* nanoseconds on CPUs since we came, up to the last time that it left one */
+  __u64 account;     /* the kernel's account of that at the last switch that was seen; 0: unknown */
+  __u64 stolen;      /* it was on a CPU, but the hypervisor or an interrupt had that */
   struct wait_key key;
 };
 
