@@ -331,9 +331,8 @@ void LibbpfTracer::ReadSleeper(const wait_stack_record& record, std::vector<Even
   if (descriptor) {
     object = Descriptors().Find(stack.pid, *descriptor);
   }
-  if (!ReadOn(record, stack)) {
-    stack.registers.reset();  // it went on meanwhile: what was read is of several moments
-  } else if (object != nullptr) {
+  // Where it has gone on meanwhile, its leaf and the kernel's frames are all that is known.
+  if (ReadOn(record, stack) && object != nullptr) {
     objects_of_sleepers_[record.stack] = std::move(object);
   }
   out.push_back({.when = InstantFromNanos(record.when), .what = std::move(stack)});

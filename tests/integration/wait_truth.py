@@ -68,9 +68,10 @@ class Comparison:
             placeless = self.profile.rows.of_thread(accounts[0]["tid"]).of_kind(*wait_rows.INVOLUNTARY).where(
                 lambda row: not row.frames).wait
             least = 0.99 * off - MEASURING * operations - placeless
-            most = min(1.01 * off + EARLY * operations, most)
+            most = min(1.01 * off + EARLY * operations, most + MEASURING * operations)
             if not least <= rows.wait <= most:
-                self.object_to(f"{name}: waited {rows.wait / 1e6:.3f} ms, in truth {off / 1e6:.3f} ms", rows)
+                self.object_to(f"{name}: waited {rows.wait / 1e6:.3f} ms, in truth {off / 1e6:.3f} ms, at most "
+                               f"{most / 1e6:.3f}", rows)
 
     def check_counts(self):
         for name, rows, accounts in self.groups():

@@ -147,6 +147,8 @@ class Redis(Server):
         # With one client the descriptors that it waits for have one socket among them.
         events = rows.of_kind("poll", "socket")
         self.assertGreater(events.count, 0.95 * rows.voluntary().count, rows.text())
+        # One wait was under way at the attach, and may have ended before its stack was read.
+        events = events.where(lambda row: row.count != 1 or not row.has("[truncated: user memory gone]"))
         self.assertEqual(events.where(lambda row: not row.has("epoll_wait") or not row.has("aeMain")), [])
         # Its helpers have nothing to do, all of the time.
         helpers = profile.rows.where(lambda row: row.tid != server.pid and row.thread.startswith("bio"))
