@@ -70,6 +70,8 @@ class LibbpfSampler final : public BpfSampler {
     if (plan.waits) {
       ASSIGN_OR_RETURN(sampler->waits_,
                        WaitTracer::Open(object, {.stack_bytes = plan.stack_bytes}));
+      // Here, where a failure still leaves the way without BPF. Nothing is timed before Start.
+      RETURN_IF_ERROR(sampler->waits_->Attach());
     }
     if (plan.follow_children) {
       ASSIGN_OR_RETURN(sampler->on_fork_,

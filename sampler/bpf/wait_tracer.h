@@ -28,7 +28,7 @@ class WaitTracer : public WaitStackLearner {
   // After it.
   static absl::StatusOr<std::unique_ptr<WaitTracer>> Open(bpf_object* object, const Plan& plan);
 
-  // The programs are in place, which takes a while. Targets have been added before.
+  // The programs are in place from now on, which takes a while; they do nothing before Start.
   virtual absl::Status Attach() = 0;
   // Every switch is timed from now on.
   virtual Instant Start() = 0;

@@ -157,9 +157,6 @@ bool PerfEventSource::counts_switches() const {
 }
 
 absl::Status PerfEventSource::Start(const AttachScan& scan) {
-  if (tracer() != nullptr) {
-    RETURN_IF_ERROR(tracer()->Attach());
-  }
   AddBaselines(scan);
   started_at_ = tracer() != nullptr ? tracer()->Start() : MonotonicClock::now();
   if (counts_switches()) {
