@@ -110,7 +110,8 @@ void Pipeline::On(Instant when, const WaitStack& event) {
   }
   waits_.AddStack(event.tid, event.id, stack);
   ++audit_.wait_stacks;
-  if (options_.learner != nullptr) {
+  // Nothing can be known again by a stack of which nothing was copied.
+  if (options_.learner != nullptr && !event.stack.empty()) {
     options_.learner->Learn(event, native_.return_addresses);
   }
 }

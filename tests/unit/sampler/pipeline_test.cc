@@ -369,5 +369,30 @@ TEST(PipelineWaits, LossesAreInTheAudit) {
   EXPECT_EQ(audit.waits_without_stack, 4u);
 }
 
+class NotedLearner final : public WaitStackLearner {
+ public:
+  void Learn(const WaitStack& stack, std::span<const StackWord> /*return_addresses*/) override {
+    learned.push_back(stack.id);
+  }
+  std::vector<WaitStackId> learned;
+};
+
+TEST(PipelineWaits, OnlyStacksThatWereCopiedAreLearned) {
+  NotedLearner learner;
+  std::vector<Event> events = AttachedServer();
+  for (const uint64_t id : {1, 2}) {
+    WaitStack stack = KernelStackOfWait(kWorker, WaitStackId{id}, 0xffffffff81000100);
+    stack.registers = UserRegisters();
+    if (id == 2) {
+      stack.stack.resize(64);
+    }
+    events.push_back({At(10), std::move(stack)});
+  }
+
+  ProfileOf(std::move(events), {.waits_measured = true, .learner = &learner});
+
+  EXPECT_EQ(learner.learned, std::vector<WaitStackId>{WaitStackId{2}});
+}
+
 }  // namespace
 }  // namespace whyslow
