@@ -192,8 +192,8 @@ class Nginx(Server):
             ["ab", "-q", "-n", 300, "-c", 4, f"http://127.0.0.1:{port}/"]), [server.pid, *workers])
         self.check_switches(profile, grown)
         self.check_whole(profile.rows)
-        # A request needs two waits: for the client, and for the upstream.
-        self.assertGreater(sum(grown[worker][0] for worker in workers), 500)
+        # A request needs two waits, for the client and for the upstream, but a worker may wake for two at once.
+        self.assertGreater(sum(grown[worker][0] for worker in workers), 250)
         for worker in workers:
             rows = profile.rows.of_thread(worker)
             self.assertGreater(rows.of_kind("poll").wait, 0.95 * rows.voluntary().wait, rows.text())
