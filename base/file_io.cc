@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cerrno>
+#include <climits>
 #include <cstdlib>
 #include <filesystem>
 #include <streambuf>
@@ -74,6 +75,12 @@ absl::Status WriteTo(int fd, const std::string& path,
 bool IsPipeOrDevice(const std::string& path) {
   struct stat info {};
   return stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode);
+}
+
+std::string ReadLink(const std::string& path) {
+  std::array<char, PATH_MAX> text{};
+  const ssize_t size = readlink(path.c_str(), text.data(), text.size());
+  return size > 0 ? std::string(text.data(), static_cast<size_t>(size)) : std::string();
 }
 
 absl::StatusOr<std::string> ReadFd(int fd, const std::string& name, size_t limit) {

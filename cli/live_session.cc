@@ -90,8 +90,7 @@ absl::StatusOr<std::unique_ptr<CaptureSession>> StartSession(const SessionOption
                            .table_cache = std::move(tables.cache),
                            .table_cache_problem = tables.problem,
                            .only_threads = options.threads};
-  pipeline.cpu_rows = sampler.mode != CaptureMode::kOffCpu;
-  pipeline.waits_measured = live->facts().waits;
+  pipeline.mode = sampler.mode;
   pipeline.learner = live->wait_stack_learner();
   CaptureHeader header;
   header.mode = sampler.mode;
@@ -137,8 +136,7 @@ absl::StatusOr<CaptureResult> ReplayRecording(const std::string& path,
                    .table_cache_problem = std::move(tables.problem),
                    .only_threads = {},
                    .is_live = false,
-                   .waits_measured = header.mode != CaptureMode::kCpu,
-                   .cpu_rows = header.mode != CaptureMode::kOffCpu},
+                   .mode = header.mode},
                   std::move(header));
   CaptureResult result = capture.Stop();
   RETURN_IF_ERROR(replay.status());

@@ -10,12 +10,7 @@ std::string_view KindOfLeaf(const Profile& profile, const Sample& sample) {
   if (!sample.stack.valid()) {
     return {};
   }
-  const Location& leaf = profile.LocationAt(profile.StackAt(sample.stack).location);
-  if (!leaf.module.valid() || profile.ModuleAt(leaf.module).kind != ModuleKind::kWait ||
-      leaf.lines.empty() || !leaf.lines.front().function.valid()) {
-    return {};
-  }
-  std::string_view name = profile.Text(profile.FunctionAt(leaf.lines.front().function).name);
+  std::string_view name = WaitFrameAt(profile, profile.StackAt(sample.stack).location);
   if (!name.starts_with(kFrameBegin)) {
     return {};
   }
@@ -24,6 +19,15 @@ std::string_view KindOfLeaf(const Profile& profile, const Sample& sample) {
 }
 
 }  // namespace
+
+std::string_view WaitFrameAt(const Profile& profile, LocationIndex index) {
+  const Location& location = profile.LocationAt(index);
+  if (!location.module.valid() || profile.ModuleAt(location.module).kind != ModuleKind::kWait ||
+      location.lines.empty() || !location.lines.front().function.valid()) {
+    return {};
+  }
+  return profile.Text(profile.FunctionAt(location.lines.front().function).name);
+}
 
 std::optional<WaitFacts> WaitFactsOf(const Profile& profile, const Sample& sample) {
   std::string_view kind = KindOfLeaf(profile, sample);

@@ -22,6 +22,10 @@ struct WaitFacts {
   bool idle = false;     // the thread has nothing to do
 };
 
+// The frame `[wait: KIND]` that stands at a location of the module [wait]; empty: it is another
+// one.
+std::string_view WaitFrameAt(const Profile& profile, LocationIndex location);
+
 // nullopt: the sample does not wait. Its leaf tells; where that is hidden, its label `wait`.
 std::optional<WaitFacts> WaitFactsOf(const Profile& profile, const Sample& sample);
 

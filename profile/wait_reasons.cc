@@ -9,6 +9,7 @@
 
 #include "profile/idle_waits.h"
 #include "profile/scheduler_frames.h"
+#include "profile/wait_facts.h"
 #include "profile/wait_frames.h"
 #include "profile/wait_kind.h"
 #include "profile/wait_labels.h"
@@ -59,12 +60,7 @@ WaitKind Refine(WaitKind kind, const WaitFrame& at, const WaitLabels& labels) {
 std::vector<std::optional<WaitKind>> KindsOfLocations(const Profile& profile) {
   std::vector<std::optional<WaitKind>> kinds(profile.locations.size());
   for (size_t i = 0; i < kinds.size(); ++i) {
-    const Location& location = profile.locations[i];
-    if (location.module.valid() && profile.ModuleAt(location.module).kind == ModuleKind::kWait &&
-        location.lines.size() == 1 && location.lines[0].function.valid()) {
-      const Function& function = profile.FunctionAt(location.lines[0].function);
-      kinds[i] = WaitKindOfFrame(profile.Text(function.name));
-    }
+    kinds[i] = WaitKindOfFrame(WaitFrameAt(profile, LocationIndex(static_cast<uint32_t>(i))));
   }
   return kinds;
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "profile/saturated_sum.h"
+#include "profile/wait_facts.h"
 
 namespace whyslow {
 namespace {
@@ -89,12 +90,7 @@ class WaitRewriter {
   }
 
   std::optional<WaitKind> KindAt(LocationIndex index) const {
-    const Location& location = profile_.LocationAt(index);
-    if (!location.module.valid() || profile_.ModuleAt(location.module).kind != ModuleKind::kWait ||
-        location.lines.empty() || !location.lines[0].function.valid()) {
-      return std::nullopt;
-    }
-    return WaitKindOfFrame(profile_.Text(profile_.FunctionAt(location.lines[0].function).name));
+    return WaitKindOfFrame(WaitFrameAt(profile_, index));
   }
 
   StringIndex Text(std::string_view text) {

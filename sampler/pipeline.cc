@@ -46,7 +46,7 @@ Pipeline::Pipeline(PipelineOptions options)
       unwinder_(options_.unwind, options_.table_cache.get()),
       writer_(jit_),
       waits_(writer_) {
-  audit_.waits_measured = options_.waits_measured;
+  audit_.waits_measured = options_.mode != CaptureMode::kCpu;
   audit_.samples_all_modes = options_.samples_all_modes;
   audit_.table_cache_problem = options_.table_cache_problem;
 }
@@ -85,7 +85,7 @@ void Pipeline::On(Instant when, const ThreadRunTime& event) {
 }
 
 void Pipeline::On(Instant when, StackSample& sample) {
-  if (!IsWanted(sample.tid) || !options_.cpu_rows) {
+  if (!IsWanted(sample.tid) || options_.mode == CaptureMode::kOffCpu) {
     return;
   }
   Process& process = processes_.Get(sample.pid);
@@ -264,7 +264,7 @@ void Pipeline::On(Instant /*when*/, const EventsLost& event) {
 
 void Pipeline::MoveFinishedRows() {
   for (const CpuTimeRow& row : cpu_time_.TakeRows()) {
-    if (options_.cpu_rows) {
+    if (options_.mode != CaptureMode::kOffCpu) {
       writer_.AddCpuRow(row);
     }
   }

@@ -10,6 +10,7 @@
 
 #include "base/time.h"
 #include "sampler/audit.h"
+#include "sampler/capture_mode.h"
 #include "sampler/cpu_time.h"
 #include "sampler/event.h"
 #include "sampler/jit_processes.h"
@@ -31,8 +32,7 @@ struct PipelineOptions {
   // false for recordings.
   bool is_live = true;
   bool samples_all_modes = false;  // see Audit
-  bool waits_measured = false;     // see Audit
-  bool cpu_rows = true;            // else waits only
+  CaptureMode mode = CaptureMode::kCpu;
   // Borrowed; null: nobody has to know stacks of waits again.
   WaitStackLearner* learner = nullptr;
 };

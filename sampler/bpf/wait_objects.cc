@@ -7,11 +7,8 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <climits>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -63,13 +60,12 @@ std::string PathOf(const wait_object_record& record) {
   const std::string link = absl::StrFormat("/proc/%d/fd/%d", record.head.process, record.fd);
   // Without asking the file system anew: a dead server of files would not answer.
   struct statx info {};
-  std::array<char, PATH_MAX> path{};
-  const ssize_t size = readlink(link.c_str(), path.data(), path.size());
-  if (size <= 0 || statx(AT_FDCWD, link.c_str(), kOnlyWhatIsKnown, STATX_INO, &info) != 0 ||
+  std::string path = ReadLink(link);
+  if (path.empty() || statx(AT_FDCWD, link.c_str(), kOnlyWhatIsKnown, STATX_INO, &info) != 0 ||
       info.stx_ino != record.inode) {
     return {};
   }
-  return {path.data(), static_cast<size_t>(size)};
+  return path;
 }
 
 }  // namespace

@@ -13,8 +13,6 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
-#include <mutex>
-#include <string_view>
 #include <utility>
 
 #include "base/status.h"
@@ -159,7 +157,8 @@ class LibbpfTracer final : public WaitTracer {
   absl::Status Map();
   int MapFd(const char* name) const { return bpf_object__find_map_fd_by_name(object_, name); }
   static int OnRecord(void* self, void* data, size_t size);
-  void ReadSleeper(const wait_stack_record& record, std::vector<Event>& out);
+  void ReadSleeper(const wait_stack_record& record, Descriptors& descriptors,
+                   std::vector<Event>& out);
   // Calls use(number, wait_thread).
   template <class Use>
   void ForEachThread(Use use) const;
@@ -294,11 +293,12 @@ bool LibbpfTracer::TakeSleepers(std::vector<Event>& out) {
     }
     bytes.insert(bytes.end(), piece.begin(), piece.begin() + std::max<ssize_t>(got, 0));
   }
+  Descriptors descriptors;
   for (size_t at = 0; at + sizeof(wait_stack_record) <= bytes.size();
        at += sizeof(wait_stack_record)) {
     wait_stack_record record;
     std::memcpy(&record, bytes.data() + at, sizeof(record));
-    ReadSleeper(record, out);
+    ReadSleeper(record, descriptors, out);
   }
   return true;
 }
@@ -322,14 +322,16 @@ bool LibbpfTracer::StillSleeps(const wait_stack_record& record) const {
          now.key.stack == record.stack;
 }
 
-void LibbpfTracer::ReadSleeper(const wait_stack_record& record, std::vector<Event>& out) {
+void LibbpfTracer::ReadSleeper(const wait_stack_record& record, Descriptors& descriptors,
+                               std::vector<Event>& out) {
   WaitStack stack = StackOfRecord(record, {});
-  // What a program cannot read there: the arguments in the sleeper's memory.
-  const std::optional<int> descriptor =
-      WaitedDescriptor(stack.system_call, stack.arguments, LiveMemory(stack.pid));
+  // What the program could not read: descriptors that stand in the sleeper's memory.
+  const uint8_t rule = RuleFor(SystemCallOf(stack.system_call));
   std::shared_ptr<const WaitObject> object;
-  if (descriptor) {
-    object = Descriptors().Find(stack.pid, *descriptor);
+  if (rule == WAIT_FD_POLL || rule == WAIT_FD_SELECT) {
+    const std::optional<int> descriptor =
+        WaitedDescriptor(stack.system_call, stack.arguments, LiveMemory(stack.pid));
+    object = descriptor ? descriptors.Find(stack.pid, *descriptor) : nullptr;
   }
   // Where it has gone on meanwhile, its leaf and the kernel's frames are all that is known.
   if (ReadOn(record, stack) && object != nullptr) {

@@ -8,6 +8,7 @@
 #include <array>
 #include <utility>
 
+#include "base/file_io.h"
 #include "elf/elf_file.h"
 
 namespace whyslow {
@@ -52,16 +53,10 @@ bool IsTheMappedFile(const UniqueFd& fd, const MappingAdded& mapping, Proof proo
   return mapping.inode == 0 || info.st_dev != mapping.device || info.st_ino == mapping.inode;
 }
 
-std::string LinkText(const std::string& link) {
-  std::array<char, 4096> text;
-  const ssize_t size = readlink(link.c_str(), text.data(), text.size());
-  return size > 0 ? std::string(text.data(), static_cast<size_t>(size)) : std::string();
-}
-
 // Which tree of files a process sees; empty when we may not look.
 std::string RootKeyOf(const std::string& process) {
   struct stat info {};
-  const std::string mounts = LinkText("/proc/" + process + "/ns/mnt");
+  const std::string mounts = ReadLink("/proc/" + process + "/ns/mnt");
   if (mounts.empty() || stat(("/proc/" + process + "/root/.").c_str(), &info) != 0) {
     return {};
   }
@@ -69,7 +64,7 @@ std::string RootKeyOf(const std::string& process) {
 }
 
 bool IsMainProgram(const MappingAdded& mapping) {
-  return mapping.path == LinkText(absl::StrFormat("/proc/%d/exe", Number(mapping.pid)));
+  return mapping.path == ReadLink(absl::StrFormat("/proc/%d/exe", Number(mapping.pid)));
 }
 
 UniqueFd OpenThroughProcess(const MappingAdded& mapping, const RootFolder* root) {
@@ -121,7 +116,7 @@ MappedFileOpener::Root MappedFileOpener::RootOf(Pid pid) {
     roots_.clear();
   }
   return roots_[key] = {.folder = std::make_shared<const RootFolder>(*std::move(folder)),
-                        .path = LinkText("/proc/" + process + "/root")};
+                        .path = ReadLink("/proc/" + process + "/root")};
 }
 
 void MappedFileOpener::Open(MappingAdded& mapping) {

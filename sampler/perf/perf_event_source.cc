@@ -168,7 +168,7 @@ absl::Status PerfEventSource::Start(const AttachScan& scan) {
   if (tracer() != nullptr) {
     waits_.clear();
     const bool found_sleepers = tracer()->TakeSleepers(waits_);
-    AddWaits();
+    AddAll(waits_);
     for (const auto& [pid, threads] : found_sleepers ? scan.processes() : AttachScan::Threads()) {
       for (const AttachScan::Thread& thread : threads) {
         AddRunning(pid, thread.tid);
@@ -208,7 +208,6 @@ void PerfEventSource::DescribeFacts() {
   facts_.per_cpu = !events.is_per_task();
   facts_.kernel_mode = events.has_kernel_mode();
   facts_.bpf = bpf_ != nullptr;
-  facts_.waits = options_.mode != CaptureMode::kCpu;
   if (events.rings_were_shortened()) {
     facts_.warnings.push_back(
         "the limit on locked memory leaves short rings, which may lose samples at high "
@@ -347,9 +346,7 @@ void PerfEventSource::AskRunTimes(ThreadTimes::Round round) {
     });
     tracer()->TakeRunTimes(events);
   }
-  for (Event& event : events) {
-    reader_.Add(std::move(event));
-  }
+  AddAll(events);
 }
 
 void PerfEventSource::TakeEndedThreads() {
@@ -368,8 +365,8 @@ void PerfEventSource::TakeEndedThreads() {
   }
 }
 
-void PerfEventSource::AddWaits() {
-  for (Event& event : waits_) {
+void PerfEventSource::AddAll(std::vector<Event>& events) {
+  for (Event& event : events) {
     reader_.Add(std::move(event));
   }
 }
@@ -378,7 +375,7 @@ void PerfEventSource::TakeWaits() {
   if (tracer() != nullptr) {
     waits_.clear();
     tracer()->Take(waits_);
-    AddWaits();
+    AddAll(waits_);
   }
 }
 
@@ -464,7 +461,7 @@ void PerfEventSource::Finish() {
   if (tracer() != nullptr) {
     waits_.clear();
     tracer()->Finish(waits_);
-    AddWaits();
+    AddAll(waits_);
   }
   reader_.ReadRound();
   TakeStops();

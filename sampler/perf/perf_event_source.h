@@ -44,7 +44,6 @@ class PerfEventSource final : public EventSource {
     bool per_cpu = false;
     bool kernel_mode = false;  // samples in kernel mode are taken
     bool bpf = false;
-    bool waits = false;      // are measured
     bool stops = false;      // without BPF: threads that stop are sampled
     std::string why_no_bpf;  // the same results then, at a higher cost in busy targets
     // Everything that is not as asked, a sentence each.
@@ -101,7 +100,7 @@ class PerfEventSource final : public EventSource {
   void TakeStops();
   // Has stops sampled in the next round, or not.
   void PlanStops(Instant round_began);
-  void AddWaits();
+  void AddAll(std::vector<Event>& events);
   void AskRunTimes(ThreadTimes::Round round);
   void TakeEndedThreads();
   // The kernel lets go of a thread some time after its end, a zombie's even later.

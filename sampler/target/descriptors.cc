@@ -5,11 +5,9 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <bit>
-#include <climits>
 #include <utility>
 
 #include "base/file_io.h"
@@ -23,12 +21,6 @@ constexpr size_t kMostFiles = 16'384;
 constexpr size_t kMostNetworks = 64;
 constexpr size_t kMostSockets = 262'144;  // in one namespace
 constexpr size_t kLongestTable = 64 << 20;
-
-std::string LinkAt(const std::string& path) {
-  std::array<char, PATH_MAX> link{};
-  const ssize_t size = readlink(path.c_str(), link.data(), link.size());
-  return size <= 0 ? std::string() : std::string(link.data(), static_cast<size_t>(size));
-}
 
 std::optional<int> PolledDescriptor(const std::array<uint64_t, 6>& arguments,
                                     const TargetMemory& memory) {
@@ -168,7 +160,7 @@ void Descriptors::ReadTables(Pid pid, Network& network) {
 }
 
 Descriptors::ObjectRef Descriptors::FindSocket(Pid pid, uint64_t inode) {
-  const std::string name = LinkAt(absl::StrFormat("/proc/%d/ns/net", Number(pid)));
+  const std::string name = ReadLink(absl::StrFormat("/proc/%d/ns/net", Number(pid)));
   if (networks_.size() >= kMostNetworks && !networks_.contains(name)) {
     networks_.clear();
   }
@@ -216,7 +208,7 @@ Descriptors::ObjectRef Descriptors::OnlySocketOf(Pid pid, int epoll) {
   const std::vector<int> watched = ParseWatched(text.value_or(std::string()));
   ObjectRef found;
   for (const int descriptor : watched.size() <= kFew ? watched : std::vector<int>()) {
-    const std::string link = LinkAt(absl::StrFormat("/proc/%d/fd/%d", Number(pid), descriptor));
+    const std::string link = ReadLink(absl::StrFormat("/proc/%d/fd/%d", Number(pid), descriptor));
     const auto inode = SocketOfLink(link);
     const ObjectRef object = inode ? FindSocket(pid, *inode) : nullptr;
     if (object != nullptr && !object->peer.empty()) {
@@ -231,7 +223,7 @@ Descriptors::ObjectRef Descriptors::OnlySocketOf(Pid pid, int epoll) {
 
 std::shared_ptr<const WaitObject> Descriptors::Find(Pid pid, int descriptor) {
   const std::string path = absl::StrFormat("/proc/%d/fd/%d", Number(pid), descriptor);
-  const std::string link = LinkAt(path);
+  const std::string link = ReadLink(path);
   if (link.empty()) {
     return nullptr;
   }

@@ -229,7 +229,7 @@ std::string_view LeafOf(const Profile& profile, const Sample& sample) {
                             : profile.Text(profile.FunctionAt(leaf.lines[0].function).name);
 }
 
-PipelineOptions WithWaits() { return {.waits_measured = true}; }
+PipelineOptions WithWaits() { return {.mode = CaptureMode::kWall}; }
 
 TEST(PipelineWaits, ARowHasItsReasonItsStackAndItsTimes) {
   std::vector<Event> events = AttachedServer();
@@ -351,8 +351,7 @@ TEST(PipelineWaits, WithoutRowsOfCpuTimeOnlyWaitsAreLeft) {
   events.push_back({At(10), KernelSample(kMain, 0xffffffff81000100)});
   events.push_back({At(20), SocketWaits(kWorker, kNoWaitStack, {1'000})});
 
-  const Profile profile =
-      ProfileOf(std::move(events), {.waits_measured = true, .cpu_rows = false}).profile;
+  const Profile profile = ProfileOf(std::move(events), {.mode = CaptureMode::kOffCpu}).profile;
 
   EXPECT_EQ(Total(profile, "cpu"), 0);
   EXPECT_EQ(Total(profile, "waits"), 1);
@@ -389,7 +388,7 @@ TEST(PipelineWaits, OnlyStacksThatWereCopiedAreLearned) {
     events.push_back({At(10), std::move(stack)});
   }
 
-  ProfileOf(std::move(events), {.waits_measured = true, .learner = &learner});
+  ProfileOf(std::move(events), {.mode = CaptureMode::kWall, .learner = &learner});
 
   EXPECT_EQ(learner.learned, std::vector<WaitStackId>{WaitStackId{2}});
 }
