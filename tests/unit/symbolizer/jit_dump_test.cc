@@ -103,6 +103,36 @@ TEST(JitDump, LinesComeBeforeTheirCode) {
               ElementsAre("f app.js:7", "f app.js:9"));
 }
 
+// As V8 writes the name of a script when its memory was freed: the beginning is anything.
+TEST(JitDump, LinesWhoseFileIsDamagedHaveThatOfTheFunction) {
+  const std::string damaged = std::string("^)\1\0\0\0\0\0;7\x94u\xfe", 13) + "rv/app.js";
+  const auto lines = [&](uint64_t first, uint64_t second) {
+    return Record(2, Bytes().Put<uint64_t>(0x1000)
+                             .Put<uint64_t>(2)
+                             .Put<uint64_t>(first)
+                             .Put<int32_t>(7)
+                             .Put<int32_t>(0)
+                             .Text(damaged)
+                             .Put<uint64_t>(second)
+                             .Put<int32_t>(9)
+                             .Put<int32_t>(0)
+                             .Text(damaged)
+                             .text() +
+                         std::string(5, '\0'));
+  };
+  EXPECT_THAT(
+      Found(Header() + lines(0x1000, 0x1008) + Load(0x1000, 16, 1, "JS:*f /srv/app.js:2:18"),
+            {0x1007, 0x1008}),
+      ElementsAre("JS:*f /srv/app.js:2:18 /srv/app.js:7", "JS:*f /srv/app.js:2:18 /srv/app.js:9"));
+  // Nothing is guessed where the function names no file, or the lines are not of its code.
+  EXPECT_THAT(Found(Header() + lines(0x1000, 0x1008) + Load(0x1000, 16, 1, "f"), {0x1008}),
+              ElementsAre("f"));
+  EXPECT_THAT(
+      Found(Header() + lines(0x1000, 0x9008) + Load(0x1000, 16, 1, "JS:*f /srv/app.js:2:18"),
+            {0x1008}),
+      ElementsAre("JS:*f /srv/app.js:2:18"));
+}
+
 TEST(JitDump, UnknownRecordsAreSkipped) {
   EXPECT_THAT(Found(Header() + Record(4, "unwinding") + Record(99, "?") + Load(0x1000, 8, 1, "f"),
                     {0x1000}),
