@@ -164,7 +164,7 @@ void SwitchWaits::Look() {
   }
 }
 
-void SwitchWaits::Apply(const Event& event) {
+void SwitchWaits::Apply(Event& event) {
   const Instant when = event.when;
   if (const auto* in = std::get_if<SwitchIn>(&event.what)) {
     ledger_.SwitchedIn(in->pid, in->tid, when);
@@ -187,8 +187,8 @@ void SwitchWaits::Apply(const Event& event) {
     }
   } else if (const auto* mapping = std::get_if<MappingAdded>(&event.what)) {
     ledger_.code().Add(mapping->pid, mapping->start, mapping->size);
-  } else if (const auto* account = std::get_if<ThreadRunTime>(&event.what)) {
-    ledger_.Account(*account, when);
+  } else if (auto* account = std::get_if<ThreadRunTime>(&event.what)) {
+    account->total = ledger_.Account(*account, when);
   }
 }
 

@@ -32,8 +32,8 @@ class SwitchWaits {
   // Samples taken at switches, as they are read: what their descriptors lead to is found now, since
   // it may be closed soon.
   void AddStops(std::vector<Event>& stops);
-  // Every event of the targets, in the order of time.
-  void Apply(const Event& event);
+  // Every event of the targets, in the order of time. Run times are corrected.
+  void Apply(Event& event);
   // Nothing of a process will follow.
   void Forget(Pid pid) { ledger_.code().Clear(pid); }
   // Looks at threads that sleep, at a bounded rate.

@@ -49,7 +49,7 @@ void WaitLedger::Started(Pid pid, Tid tid, Instant when) {
   thread.state = State::kOff;
   thread.is_new = true;
   thread.since = when;
-  thread.account.emplace(std::max(when, began_), Nanoseconds::zero());
+  thread.account = {.when = std::max(when, began_)};
 }
 
 void WaitLedger::End(Tid tid, Thread& thread) {
@@ -358,28 +358,32 @@ void WaitLedger::CloseWait(Tid tid, Thread& thread, Instant when, bool still_wai
   AddTo({.pid = thread.pid, .tid = tid, .place = *thread.place}, Single(nanos), still_waiting);
 }
 
-void WaitLedger::Account(const ThreadRunTime& account, Instant when) {
+Nanoseconds WaitLedger::Account(const ThreadRunTime& account, Instant when) {
   const auto found = threads_.find(account.tid);
   if (found == threads_.end() || found->second->state == State::kEnded) {
-    return;
+    return account.total;
   }
   Thread& thread = *found->second;
-  const Nanoseconds off = OffUntil(thread, when);
+  Nanoseconds by_clock = account.total;
   if (thread.account) {
-    const auto [before, total] = *thread.account;
-    const Nanoseconds ran = account.total - total;
+    const RunTime& before = *thread.account;
+    const Nanoseconds ran = account.total - before.total;
     if (thread.state == State::kUnknown && ran > Nanoseconds::zero()) {
       thread.state = State::kRunning;  // all along: it was never switched
     }
-    const Nanoseconds missing = (when - before) - ran - (off - thread.off_at_account);
-    if (thread.has_gap && missing > Nanoseconds::zero()) {
-      thread.off += missing;
-      AddWithoutPlace(account.tid, thread, CountOf(missing), false);
+    const Nanoseconds not_off = (when - before.when) - (OffUntil(thread, when) - before.off);
+    by_clock = before.by_clock + (thread.has_gap ? ran : not_off);
+    if (thread.has_gap && not_off > ran) {
+      thread.off += not_off - ran;
+      AddWithoutPlace(account.tid, thread, CountOf(not_off - ran), false);
     }
     thread.has_gap = false;
   }
-  thread.account.emplace(std::max(when, began_), account.total);
-  thread.off_at_account = OffUntil(thread, when);
+  thread.account = {.when = std::max(when, began_),
+                    .total = account.total,
+                    .by_clock = by_clock,
+                    .off = OffUntil(thread, when)};
+  return std::min(account.total, by_clock);
 }
 
 void WaitLedger::TellSums(Instant when, std::vector<Event>& out) {

@@ -46,8 +46,10 @@ class WaitLedger {
   void Execed(Pid pid, Instant when);
   void SwitchedOut(Pid pid, Tid tid, bool preempted, Instant when);
   void SwitchedIn(Pid pid, Tid tid, Instant when);
-  // Fills the gaps that lost switches leave.
-  void Account(const ThreadRunTime& account, Instant when);
+  // Fills the gaps that lost switches leave. Gives the thread's total run time by the clock of the
+  // switches where that is less: the kernel charges a thread that is woken on an idle CPU from the
+  // wake-up on (up to 30 us), which its wait has already.
+  Nanoseconds Account(const ThreadRunTime& account, Instant when);
   // All of the above has been told up to here.
   void SettleUntil(Instant when);
 
@@ -72,6 +74,13 @@ class WaitLedger {
  private:
   enum class State : uint8_t { kUnknown, kRunning, kOff, kEnded };
 
+  struct RunTime {
+    Instant when;
+    Nanoseconds total{};     // the kernel's
+    Nanoseconds by_clock{};  // the same, by the clock of the switches
+    Nanoseconds off{};       // of the thread up to here
+  };
+
   struct Thread {
     Pid pid = kNoPid;
     State state = State::kUnknown;
@@ -87,10 +96,8 @@ class WaitLedger {
     WaitPlaces places;
     std::unique_ptr<DurationHistogram> placeless;  // waits that nothing could be lent to yet
     Nanoseconds unseen{};                          // time of waits without a stack of their own
-    // The last account of run time, and the waits up to it.
-    std::optional<std::pair<Instant, Nanoseconds>> account;
+    std::optional<RunTime> account;                // the last one
     Nanoseconds off{};
-    Nanoseconds off_at_account{};
   };
 
   struct Seen {

@@ -429,6 +429,25 @@ TEST_F(WaitLedgerTest, AnAccountOfRunTimeFillsTheGapOfALostSwitch) {
   EXPECT_DOUBLE_EQ(TimeOf(kA), 50);
 }
 
+TEST_F(WaitLedgerTest, WhatTheKernelChargesForWakingUpIsNoRunTime) {
+  const auto account = [this](int total, int when) {
+    return ledger_.Account({.pid = kProcess, .tid = kA, .total = milliseconds(total)}, At(when));
+  };
+  ledger_.Found(kProcess, kA);
+  EXPECT_EQ(account(7, 0), milliseconds(7));
+  In(kA, 0);
+  Out(kA, 10);
+  EXPECT_EQ(account(22, 20), milliseconds(17));
+  In(kA, 20);
+  // The kernel's total may be some milliseconds old: the next one makes up for it.
+  EXPECT_EQ(account(24, 25), milliseconds(22));
+  Out(kA, 30);
+  EXPECT_EQ(account(26, 40), milliseconds(26));
+  // Where a switch was lost only the kernel knows.
+  Out(kA, 50);
+  EXPECT_EQ(account(30, 60), milliseconds(30));
+}
+
 TEST_F(WaitLedgerTest, LateCopiesStillSayWhatAPlaceLooksLike) {
   ledger_.Found(kProcess, kA);
   In(kA, 0);
