@@ -23,6 +23,8 @@ struct Audit {
   uint64_t waits = 0;                // switches out, told with their time
   uint64_t lost_waits = 0;           // told by nothing
   uint64_t waits_without_stack = 0;  // or with that of a similar wait
+  uint64_t python_stacks = 0;        // of samples, with Python frames
+  uint64_t python_stacks_apart = 0;  // of these: whose native frames do not tell where they belong
   Nanoseconds exact_cpu{};           // of the target, from the scheduler
   Nanoseconds sampled_cpu{};         // that the samples stood for before scaling
   bool samples_all_modes = false;    // on all CPUs, user and kernel: the two should agree

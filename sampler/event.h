@@ -18,6 +18,7 @@
 #include "base/root_folder.h"
 #include "base/time.h"
 #include "base/unique_fd.h"
+#include "sampler/python_frames.h"
 #include "sampler/registers.h"
 
 namespace whyslow {
@@ -36,6 +37,7 @@ struct StackSample {
   std::vector<RuntimeAddress> user_callchain;    // by frame pointers, leaf first; may be empty
   std::vector<std::byte> stack;                  // from the user stack pointer upwards
   bool stack_was_shortened = false;              // by us, under load
+  PythonStackId python = kNoPythonStack;         // told before
 };
 
 // A thread began to run on a CPU.
@@ -67,6 +69,9 @@ struct WaitStack {
   std::vector<RuntimeAddress> kernel_callchain;  // leaf first
   std::vector<RuntimeAddress> user_callchain;    // by frame pointers, leaf first; may be empty
   std::vector<std::byte> stack;                  // from the user stack pointer upwards
+  bool is_of_sleeper = false;  // it slept when we came, and may do so until the end
+  // Of one that sleeps; else each of its waits tells its own.
+  PythonStackId python = kNoPythonStack;
 };
 
 // What a descriptor of the target leads to.
@@ -114,10 +119,41 @@ struct WaitsEnded {
   bool for_device = false;       // the kernel counts it as waiting for input or output
   int32_t system_call = -1;
   std::shared_ptr<const WaitObject> object;  // null: none, or unknown
+  PythonStackId python = kNoPythonStack;     // told before
   Tid waker = kNoTid;                        // who ended them; locks only
   DurationHistogram times;                   // until they could go on
   Nanoseconds run_queue{};                   // from then until they went on
   uint64_t still_waiting = 0;                // of times.count: the profile ended before they did
+};
+
+// The process runs CPython, whose loop is here.
+struct PythonFound {
+  Pid pid = kNoPid;
+  uint32_t version = 0;  // as Py_Version: 0x030b02f0
+  struct Range {
+    RuntimeAddress start;
+    RuntimeAddress end;
+    bool operator==(const Range&) const = default;
+  };
+  std::vector<Range> loop;
+};
+
+// The frames of Python code of one thread, leaf first; told once for all that is on this stack, or
+// now and then again.
+struct PythonStack {
+  Pid pid = kNoPid;
+  Tid tid = kNoTid;
+  PythonStackId id = kNoPythonStack;
+  bool is_cut = false;  // there are more, which could not be read
+  std::vector<python_raw_frame> raw;
+  std::vector<PythonFrame> frames;  // the same, read; where `raw` is empty
+};
+
+// The name that the program gave to a thread of Python.
+struct PythonThreadNamed {
+  Pid pid = kNoPid;
+  Tid tid = kNoTid;
+  std::string name;
 };
 
 // The kernel's own account of a thread's time on CPUs since the thread began.
@@ -192,8 +228,9 @@ struct EventsLost {
 
 struct Event {
   Instant when;
-  std::variant<StackSample, SwitchIn, SwitchOut, WaitStack, WaitsEnded, ThreadRunTime, MappingAdded,
-               ThreadStarted, ThreadExited, ThreadNamed, KernelCodeChanged, EventsLost>
+  std::variant<StackSample, SwitchIn, SwitchOut, WaitStack, WaitsEnded, PythonFound, PythonStack,
+               PythonThreadNamed, ThreadRunTime, MappingAdded, ThreadStarted, ThreadExited,
+               ThreadNamed, KernelCodeChanged, EventsLost>
       what;
 };
 
@@ -204,6 +241,15 @@ class WaitStackLearner {
   // A thread with the same program counter and stack pointer, in the same system call, is on the
   // same stack when it has these return addresses in these places, leaf first.
   virtual void Learn(const WaitStack& stack, std::span<const StackWord> return_addresses) = 0;
+};
+
+// Finds out which processes run CPython. Used by the reading thread.
+class PythonFinder {
+ public:
+  virtual ~PythonFinder() = default;
+  // Is shown every event of the targets, in the order of time; those that were there at the attach
+  // twice. Where to walk from now on in the process that the event is about; null: as before.
+  virtual const python_walk_layout* Look(const Event& event) = 0;
 };
 
 // A supplier of events in time order: the kernel, a recording, a test's script.

@@ -45,7 +45,8 @@ Pipeline::Pipeline(PipelineOptions options)
       jit_(options_.is_live),
       unwinder_(options_.unwind, options_.table_cache.get()),
       writer_(jit_),
-      waits_(writer_) {
+      python_(writer_, options_.python_internals),
+      waits_(writer_, python_) {
   audit_.waits_measured = options_.mode != CaptureMode::kCpu;
   audit_.samples_all_modes = options_.samples_all_modes;
   audit_.table_cache_problem = options_.table_cache_problem;
@@ -90,6 +91,9 @@ void Pipeline::On(Instant when, StackSample& sample) {
   }
   Process& process = processes_.Get(sample.pid);
   AddFrames(when, process, sample, sample.in_kernel, sample.stack_was_shortened);
+  const auto outcome = python_.Merge(sample.pid, sample.python, frames_);
+  audit_.python_stacks += outcome == PythonStacks::Outcome::kNone ? 0 : 1;
+  audit_.python_stacks_apart += outcome == PythonStacks::Outcome::kApart ? 1 : 0;
   cpu_time_.Add(when, sample.pid, sample.tid, NameOfThread(sample.pid, sample.tid),
                 writer_.AddStack(frames_), sample.period);
   if (audit_.samples++ == 0) {
@@ -108,7 +112,7 @@ void Pipeline::On(Instant when, const WaitStack& event) {
     CheckWaitStack(event, stack);
     return;
   }
-  waits_.AddStack(event.tid, event.id, stack);
+  waits_.AddStack(event.tid, event.id, stack, event.python);
   ++audit_.wait_stacks;
   // Nothing can be known again by a stack of which nothing was copied.
   if (options_.learner != nullptr && !event.stack.empty()) {
@@ -119,7 +123,7 @@ void Pipeline::On(Instant when, const WaitStack& event) {
 void Pipeline::CheckWaitStack(const WaitStack& event, StackIndex stack) {
   const StackIndex taken_for = waits_.FindStack(event.same_as);
   if (!taken_for.valid()) {
-    waits_.AddStack(event.tid, event.same_as, stack);  // it was lost, or is long ago
+    waits_.AddStack(event.tid, event.same_as, stack, event.python);  // it was lost, or is long ago
     return;
   }
   ++audit_.wait_stacks_checked;
@@ -179,6 +183,7 @@ void Pipeline::AddUserFrames(Instant when, Process& process, const UserStack& st
   for (const RuntimeCodeAddress frame : native_.frames) {
     const RuntimeAddress address = frame.ForLookup();
     frames_.push_back(writer_.AddUserFrame(process, process.space.Find(address), address));
+    MarkPythonLoop(process, address, frames_.back());
   }
   if (native_.end != StackEnd::kRoot) {
     std::string reason(ReasonFor(native_.end));
@@ -188,6 +193,26 @@ void Pipeline::AddUserFrames(Instant when, Process& process, const UserStack& st
     ++audit_.truncated[reason];
     frames_.push_back(writer_.AddNote("[truncated: " + reason + "]"));
   }
+}
+
+void Pipeline::MarkPythonLoop(const Process& process, RuntimeAddress address, LocationIndex frame) {
+  for (const PythonFound::Range& range : process.python_loop) {
+    if (range.start <= address && address < range.end) {
+      python_.MarkLoop(frame);
+    }
+  }
+}
+
+void Pipeline::On(Instant /*when*/, const PythonFound& event) { processes_.Apply(event); }
+
+void Pipeline::On(Instant /*when*/, const PythonStack& event) {
+  if (IsWanted(event.tid)) {
+    python_.Add(event);
+  }
+}
+
+void Pipeline::On(Instant /*when*/, const PythonThreadNamed& event) {
+  writer_.NamePythonThread(event.tid, event.name);
 }
 
 void Pipeline::On(Instant /*when*/, const MappingAdded& event) {
@@ -204,6 +229,7 @@ void Pipeline::On(Instant when, const ThreadStarted& event) {
   processes_.Apply(event);
   jit_.Apply(event);
   const StringIndex name = NameOfThread(event.pid, event.tid);
+  writer_.ForgetPythonThread(event.tid);  // the number may have been used before
   cpu_time_.Apply(when, event, name);
   waits_.NameThread(event.tid, name);
   if (event.parent_pid != kNoPid) {

@@ -15,6 +15,7 @@
 #include "sampler/event.h"
 #include "sampler/jit_processes.h"
 #include "sampler/profile_writer.h"
+#include "sampler/python_stacks.h"
 #include "sampler/target/process_table.h"
 #include "sampler/unwind/stack_unwinder.h"
 #include "sampler/wait_book.h"
@@ -33,6 +34,7 @@ struct PipelineOptions {
   bool is_live = true;
   bool samples_all_modes = false;  // see Audit
   CaptureMode mode = CaptureMode::kCpu;
+  bool python_internals = false;  // frames of CPython's own loop are shown too
   // Borrowed; null: nobody has to know stacks of waits again.
   WaitStackLearner* learner = nullptr;
 };
@@ -66,6 +68,9 @@ class Pipeline {
   void On(Instant when, const SwitchOut& event);
   void On(Instant when, const WaitStack& event);
   void On(Instant when, const WaitsEnded& event);
+  void On(Instant when, const PythonFound& event);
+  void On(Instant when, const PythonStack& event);
+  void On(Instant when, const PythonThreadNamed& event);
   void On(Instant when, const ThreadRunTime& event);
   void On(Instant when, const MappingAdded& event);
   void On(Instant when, const ThreadStarted& event);
@@ -80,6 +85,7 @@ class Pipeline {
                  bool stack_was_shortened);
   void AddKernelFrames(std::span<const RuntimeAddress> callchain);
   void AddUserFrames(Instant when, Process& process, const UserStack& stack);
+  void MarkPythonLoop(const Process& process, RuntimeAddress address, LocationIndex frame);
   void CheckWaitStack(const WaitStack& event, StackIndex stack);
   bool IsWanted(Tid tid) const;
   StringIndex NameOfThread(Pid pid, Tid tid);
@@ -91,6 +97,7 @@ class Pipeline {
   StackUnwinder unwinder_;
   CpuTimeScaler cpu_time_;
   ProfileWriter writer_;
+  PythonStacks python_;
   WaitBook waits_;
   Audit audit_;
   Instant first_stack_at_;

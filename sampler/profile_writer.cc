@@ -59,6 +59,25 @@ LocationIndex ProfileWriter::AddKernelFrame(RuntimeAddress address) {
   return builder_.AddLocation(kernel_, address.value());
 }
 
+LocationIndex ProfileWriter::AddPythonFrame(const PythonFrame& frame) {
+  if (!python_.valid()) {
+    python_ = builder_.AddModule({.kind = ModuleKind::kPython,
+                                  .path = builder_.AddString("[python]"),
+                                  .has_functions = true,
+                                  .has_filenames = true,
+                                  .has_line_numbers = true});
+  }
+  Function function;
+  if (frame.function == nullptr) {
+    function.name = builder_.AddString("[python: code is gone]");
+  } else {
+    function.name = builder_.AddString(frame.function->name);
+    function.file = builder_.AddString(frame.function->file);
+    function.start_line = frame.function->first_line;
+  }
+  return builder_.AddNamedLocation(python_, builder_.AddFunction(function), frame.line);
+}
+
 ModuleIndex ProfileWriter::FileModule(const Mapping& mapping, RuntimeAddress address) {
   const SegmentRange range = SegmentAt(mapping.module->elf(), mapping.ToElf(address));
   const auto [row, is_new] =
@@ -136,6 +155,9 @@ std::vector<Label> ProfileWriter::ThreadLabels(Pid pid, Tid tid, StringIndex thr
   }
   if (tid != kNoTid) {
     labels.push_back(builder_.NumberLabel("tid", Number(tid)));
+  }
+  if (const auto name = python_names_.find(tid); name != python_names_.end()) {
+    labels.push_back({.key = builder_.AddString("python_thread"), .text = name->second});
   }
   return labels;
 }

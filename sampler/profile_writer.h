@@ -57,10 +57,16 @@ class ProfileWriter {
   LocationIndex AddKernelFrame(RuntimeAddress address);
   // `mapping` is null where the address lies in no known mapping.
   LocationIndex AddUserFrame(Process& process, const Mapping* mapping, RuntimeAddress address);
+  LocationIndex AddPythonFrame(const PythonFrame& frame);
   StackIndex AddStack(std::span<const LocationIndex> leaf_first) {
     return builder_.AddStack(leaf_first);
   }
   void NameProcess(Pid pid, StringIndex name) { process_names_[pid] = name; }
+  // As the program calls it; for rows that are added from now on.
+  void NamePythonThread(Tid tid, std::string_view name) {
+    python_names_[tid] = builder_.AddString(name);
+  }
+  void ForgetPythonThread(Tid tid) { python_names_.erase(tid); }
   void AddCpuRow(const CpuTimeRow& row);
   void AddWaitRow(const WaitTimeRow& row);
   // Frames in code that comes are named at once: its place may be taken by other code soon.
@@ -84,6 +90,7 @@ class ProfileWriter {
   ProfileBuilder builder_;
   ModuleIndex kernel_;
   ModuleIndex waits_;
+  ModuleIndex python_;
   struct KernelCode {
     uint64_t size = 0;
     FunctionIndex function;
@@ -92,6 +99,7 @@ class ProfileWriter {
   std::vector<KernelCodeChanged> gone_kernel_code_;  // was there before us
   StackIndex not_sampled_;
   absl::flat_hash_map<Pid, StringIndex> process_names_;
+  absl::flat_hash_map<Tid, StringIndex> python_names_;
   // One row a module and executable segment; keyed by the module's address and the segment's.
   absl::flat_hash_map<std::pair<const ModuleFile*, uint64_t>, ModuleIndex> file_modules_;
   std::map<ModuleIndex, ModuleFileRef> files_;

@@ -11,11 +11,13 @@ namespace {
 constexpr size_t kMostEnded = 4096;
 // Short-lived threads of one name that have rows of their own.
 constexpr size_t kMostSingled = 256;
+// Stacks with Python frames that need not be put together again.
+constexpr size_t kMostMerged = 16'384;
 
 }  // namespace
 
-void WaitBook::AddStack(Tid tid, WaitStackId id, StackIndex stack) {
-  stacks_[id] = stack;
+void WaitBook::AddStack(Tid tid, WaitStackId id, StackIndex stack, PythonStackId python) {
+  stacks_[id] = {.native = stack, .python = python};
   stacks_of_threads_[tid].push_back(id);
 }
 
@@ -54,7 +56,30 @@ void WaitBook::EndThread(Tid tid) {
 
 StackIndex WaitBook::FindStack(WaitStackId id) const {
   const auto stack = stacks_.find(id);
-  return stack == stacks_.end() ? StackIndex() : stack->second;
+  return stack == stacks_.end() ? StackIndex() : stack->second.native;
+}
+
+StackIndex WaitBook::CallersOf(const WaitsEnded& waits) {
+  const auto stack = stacks_.find(waits.stack);
+  if (stack == stacks_.end()) {
+    return {};
+  }
+  const StackIndex native = stack->second.native;
+  const PythonStackId python = waits.python == kNoPythonStack ? stack->second.python : waits.python;
+  if (python == kNoPythonStack || !native.valid()) {
+    return native;
+  }
+  if (merged_.size() >= kMostMerged) {
+    merged_.clear();
+  }
+  const auto [row, is_new] = merged_.try_emplace({waits.pid, python, native});
+  if (is_new) {
+    std::vector<LocationIndex> frames;
+    AppendLocations(writer_.profile(), native, frames);
+    python_.Merge(waits.pid, python, frames);
+    row->second = writer_.AddStack(frames);
+  }
+  return row->second;
 }
 
 StringIndex WaitBook::NameOf(Tid tid) const {
@@ -84,7 +109,7 @@ WaitTimeRow WaitBook::RowOf(const WaitsEnded& waits) {
   row.thread_name = NameOf(waits.tid);
   PoolShortLived(row);
   row.reason = ReasonOf(waits);
-  row.callers = FindStack(waits.stack);
+  row.callers = CallersOf(waits);
   const bool should_have_stack = waits.why != OffCpu::kPreempted &&
                                  waits.why != OffCpu::kThrottled && waits.why != OffCpu::kStolen &&
                                  row.reason.kind != WaitKind::kUnknown &&

@@ -13,14 +13,15 @@
 #include "profile/profile.h"
 #include "sampler/event.h"
 #include "sampler/profile_writer.h"
+#include "sampler/python_stacks.h"
 
 namespace whyslow {
 
 // Used by one thread, the worker.
 class WaitBook {
  public:
-  // Borrows it.
-  explicit WaitBook(ProfileWriter& writer) : writer_(writer) {}
+  // Borrows both.
+  WaitBook(ProfileWriter& writer, PythonStacks& python) : writer_(writer), python_(python) {}
 
   void NameThread(Tid tid, StringIndex name) { names_[tid] = name; }
   // Goes on as another program, perhaps with the number of a thread that has ended.
@@ -29,8 +30,9 @@ class WaitBook {
   void StartThread(Tid tid);
   void EndThread(Tid tid);
 
-  // The frames of a stack that this thread waits on, without the wait itself.
-  void AddStack(Tid tid, WaitStackId id, StackIndex stack);
+  // The frames of a stack that this thread waits on, without the wait itself, and without Python's
+  // unless they are the same in each of these waits.
+  void AddStack(Tid tid, WaitStackId id, StackIndex stack, PythonStackId python = kNoPythonStack);
   // Not valid: unknown.
   StackIndex FindStack(WaitStackId id) const;
 
@@ -38,15 +40,33 @@ class WaitBook {
   void Add(const WaitsEnded& waits);
 
  private:
+  struct Stack {
+    StackIndex native;
+    PythonStackId python = kNoPythonStack;
+  };
+  struct MergeKey {
+    Pid pid = kNoPid;
+    PythonStackId python = kNoPythonStack;
+    StackIndex native;
+    bool operator==(const MergeKey&) const = default;
+    template <class H>
+    friend H AbslHashValue(H hash, const MergeKey& key) {
+      return H::combine(std::move(hash), key.pid, key.python, key.native);
+    }
+  };
+
   WaitTimeRow RowOf(const WaitsEnded& waits);
+  StackIndex CallersOf(const WaitsEnded& waits);
   StringIndex NameOf(Tid tid) const;
   // Servers that start a thread or a process for each request would make rows for each.
   void PoolShortLived(WaitTimeRow& row);
 
-  ProfileWriter& writer_;
   void Forget(Tid tid);
 
-  absl::flat_hash_map<WaitStackId, StackIndex> stacks_;
+  ProfileWriter& writer_;
+  PythonStacks& python_;
+  absl::flat_hash_map<WaitStackId, Stack> stacks_;
+  absl::flat_hash_map<MergeKey, StackIndex> merged_;
   absl::flat_hash_map<Tid, std::vector<WaitStackId>> stacks_of_threads_;
   absl::flat_hash_map<Tid, StringIndex> names_;
   absl::flat_hash_set<Tid> late_;  // began while we watched

@@ -12,6 +12,7 @@
 #include "base/status.h"
 #include "sampler/bpf/bpf_handles.h"
 #include "sampler/bpf/ended_thread.h"
+#include "sampler/bpf/python_tracer.h"
 #include "sampler/bpf/wait_tracer.h"
 
 // The compiled sampler.bpf.c, put into this program by embedded_object.S.
@@ -28,9 +29,11 @@ absl::StatusOr<ObjectPtr> LoadObject(const BpfSampler::Plan& plan, bool has_prev
   if (object == nullptr) {
     return ErrnoStatus(errno, "reading the BPF programs");
   }
+  PythonTracer::Prepare(object.get(), plan.python);
   RETURN_IF_ERROR(WaitTracer::Prepare(object.get(), plan.waits,
                                       {.stack_bytes = plan.stack_bytes,
                                        .follow_children = plan.follow_children,
+                                       .python = plan.python,
                                        .has_prev_state = has_prev_state}));
   if (const int error = bpf_object__load(object.get()); error != 0) {
     return ErrnoStatus(-error, "loading the BPF programs");
@@ -60,12 +63,15 @@ class LibbpfSampler final : public BpfSampler {
     sampler->object_ = *std::move(loaded);
     bpf_object* const object = sampler->object_.get();
     sampler->targets_ = bpf_object__find_map_fd_by_name(object, "targets");
-    sampler->sample_filter_ =
-        bpf_program__fd(bpf_object__find_program_by_name(object, "filter_sample"));
+    sampler->sample_filter_ = bpf_program__fd(bpf_object__find_program_by_name(
+        object, plan.python ? "filter_python_sample" : "filter_sample"));
     sampler->ring_.reset(ring_buffer__new(bpf_object__find_map_fd_by_name(object, "ended_threads"),
                                           &OnEnded, sampler.get(), nullptr));
     if (sampler->ring_ == nullptr) {
       return ErrnoStatus(errno, "mapping the BPF programs' ring");
+    }
+    if (plan.python) {
+      ASSIGN_OR_RETURN(sampler->python_, PythonTracer::Open(object));
     }
     if (plan.waits) {
       ASSIGN_OR_RETURN(sampler->waits_,
@@ -104,6 +110,7 @@ class LibbpfSampler final : public BpfSampler {
   }
 
   WaitTracer* waits() override { return waits_.get(); }
+  PythonTracer* python() override { return python_.get(); }
 
   int sample_filter() const override { return sample_filter_; }
 
@@ -129,7 +136,8 @@ class LibbpfSampler final : public BpfSampler {
 
   // Destroyed in the reverse order: the links first.
   ObjectPtr object_;
-  std::unique_ptr<WaitTracer> waits_;  // null: not wanted
+  std::unique_ptr<WaitTracer> waits_;     // null: not wanted
+  std::unique_ptr<PythonTracer> python_;  // likewise
   RingPtr ring_;
   LinkPtr on_free_;
   LinkPtr on_exit_;

@@ -12,6 +12,7 @@
 
 namespace whyslow {
 
+class PythonTracer;
 class WaitTracer;
 
 // The account of a thread that is gone.
@@ -28,6 +29,7 @@ class BpfSampler {
  public:
   struct Plan {
     bool follow_children = true;
+    bool python = false;               // walk frames of CPython
     bool waits = false;                // time every switch of the targets' threads
     uint32_t stack_bytes = 32 * 1024;  // of a copy, of stacks that wait
   };
@@ -44,6 +46,7 @@ class BpfSampler {
 
   // Null: not wanted.
   virtual WaitTracer* waits() = 0;
+  virtual PythonTracer* python() = 0;
 
   // The program for PERF_EVENT_IOC_SET_BPF: samples of other processes are dropped.
   virtual int sample_filter() const = 0;

@@ -58,6 +58,18 @@ struct files_struct {
   struct fdtable* fdt;
 };
 
+#if defined(__TARGET_ARCH_x86)
+struct thread_struct {
+  unsigned long fsbase;
+};
+#else
+struct thread_struct {
+  struct {
+    unsigned long tp_value;
+  } uw;
+};
+#endif
+
 struct task_struct {
   unsigned int __state;
   int on_cpu;
@@ -70,6 +82,7 @@ struct task_struct {
   struct files_struct* files;
   int* clear_child_tid;
   __u64 start_time;
+  struct thread_struct thread;
 };
 
 struct in6_addr {

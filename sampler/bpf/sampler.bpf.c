@@ -38,7 +38,20 @@ int filter_sample(void* context) {
   return bpf_map_lookup_elem(&targets, &process) != 0;
 }
 
+#include "sampler/bpf/python.bpf.h"
 #include "sampler/bpf/waits.bpf.h"
+
+// The same, where frames of Python code are wanted.
+SEC("perf_event")
+int filter_python_sample(void* context) {
+  __u64 ids = bpf_get_current_pid_tgid();
+  __u32 process = ids >> 32;
+  if (!bpf_map_lookup_elem(&targets, &process)) {
+    return 0;
+  }
+  tell_python_sample((struct task_struct*)bpf_get_current_task(), process, (__u32)ids);
+  return 1;
+}
 
 // Threads begin: for the waits of processes whose children are not followed.
 SEC("tp_btf/sched_process_fork")
@@ -86,6 +99,7 @@ int on_fork(struct bpf_raw_tracepoint_args* context) {
   __u32 bit = wait_filter_bit(child_process);
   __sync_fetch_and_or(&shared.filter[bit / 64 & (WAIT_FILTER_WORDS - 1)], 1ULL << (bit % 64));
   inherit_code(parent_process, child_process);
+  inherit_python(parent_process, child_process);
   return 0;
 }
 

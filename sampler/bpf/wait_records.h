@@ -60,8 +60,9 @@ struct wait_constants {
   __s32 nr_futex;
   __s32 nr_futex_wake;
   __u8 follows_children;
+  __u8 python;                /* frames of Python code are wanted */
   __u8 has_prev_state;        /* sched_switch has a fourth argument (5.18) */
-  __u8 unused[2];             /* the array below is read by the byte: any place will do */
+  __u8 unused[1];             /* the array below is read by the byte: any place will do */
   __u8 how_fd[WAIT_SYSCALLS]; /* enum wait_fd */
 };
 
@@ -81,6 +82,7 @@ struct wait_shared {
 struct wait_key {
   __u64 stack;  /* the wait_stack_record that shows it; 0: none */
   __u64 object; /* the wait_object_record; 0: none */
+  __u64 python; /* the python_stack_record; 0: none */
   __u32 thread;
   __u32 process;
   __s32 system_call; /* -1: none */

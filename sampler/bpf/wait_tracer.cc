@@ -119,6 +119,7 @@ WaitsEnded WaitsOf(const wait_key& key) {
   waits.uninterruptible = (key.flags & WAIT_UNINTERRUPTIBLE) != 0;
   waits.for_device = (key.flags & WAIT_FOR_DEVICE) != 0;
   waits.system_call = key.system_call;
+  waits.python = PythonStackId{key.python};
   waits.waker = key.waker == 0 ? kNoTid : Tid{static_cast<int32_t>(key.waker)};
   return waits;
 }
@@ -140,6 +141,7 @@ class LibbpfTracer final : public WaitTracer {
   absl::Status Attach() override;
   Instant Start() override;
   bool TakeSleepers(std::vector<Event>& out) override;
+  bool StillSleeps(Tid tid, WaitStackId stack) const override;
   void AddRunning(Pid pid, Tid tid) override;
   void RemoveThread(Tid tid) override;
   void Take(std::vector<Event>& out) override;
@@ -165,7 +167,9 @@ class LibbpfTracer final : public WaitTracer {
   // Of a stack that is larger than its copy, while the thread still sleeps on it. False: it does
   // not, and nothing is added.
   bool ReadOn(const wait_stack_record& record, WaitStack& stack);
-  bool StillSleeps(const wait_stack_record& record) const;
+  bool StillSleeps(const wait_stack_record& record) const {
+    return StillSleeps(Tid{static_cast<int32_t>(record.thread)}, WaitStackId{record.stack});
+  }
   WaitsEnded WaitsWithObject(const wait_key& key);
   void TakeSums(int sums, Instant when, std::vector<Event>& out);
   void AddInProgress(Instant when, std::vector<Event>& out);
@@ -316,15 +320,17 @@ void LibbpfTracer::RemoveThread(Tid tid) {
   bpf_map_delete_elem(MapFd("threads"), &thread);
 }
 
-bool LibbpfTracer::StillSleeps(const wait_stack_record& record) const {
+bool LibbpfTracer::StillSleeps(Tid tid, WaitStackId stack) const {
+  const auto thread = static_cast<uint32_t>(Number(tid));
   wait_thread now{};
-  return bpf_map_lookup_elem(MapFd("threads"), &record.thread, &now) == 0 && now.off_since != 0 &&
-         now.key.stack == record.stack;
+  return bpf_map_lookup_elem(MapFd("threads"), &thread, &now) == 0 && now.off_since != 0 &&
+         now.key.stack == static_cast<uint64_t>(stack);
 }
 
 void LibbpfTracer::ReadSleeper(const wait_stack_record& record, Descriptors& descriptors,
                                std::vector<Event>& out) {
   WaitStack stack = StackOfRecord(record, {});
+  stack.is_of_sleeper = true;
   // What the program could not read: descriptors that stand in the sleeper's memory.
   const uint8_t rule = RuleFor(SystemCallOf(stack.system_call));
   std::shared_ptr<const WaitObject> object;
@@ -581,6 +587,7 @@ absl::Status WaitTracer::Prepare(bpf_object* object, bool waits, const Plan& pla
   if (constants == nullptr || size < sizeof(*constants)) {
     return MakeStatus(absl::StatusCode::kInternal, "the BPF programs have no constants");
   }
+  constants->python = plan.python ? 1 : 0;
   constants->has_prev_state = plan.has_prev_state ? 1 : 0;
   constants->most_stack_bytes = plan.stack_bytes;
   constants->follows_children = plan.follow_children ? 1 : 0;

@@ -21,6 +21,7 @@ class WaitTracer : public WaitStackLearner {
   struct Plan {
     uint32_t stack_bytes = 32 * 1024;
     bool follow_children = true;
+    bool python = false;         // tell the Python stack of each wait
     bool has_prev_state = true;  // of the tracepoint sched_switch: kernels from 5.18 on
   };
   // Before the object is loaded. `waits`: false leaves the programs and their maps out.
@@ -35,6 +36,8 @@ class WaitTracer : public WaitStackLearner {
   // The stacks of threads that sleep already, read from outside. Once, soon after Start.
   // False: they cannot be found, and threads that sleep are not known.
   virtual bool TakeSleepers(std::vector<Event>& out) = 0;
+  // Whether the thread has slept on this stack since it was found asleep.
+  virtual bool StillSleeps(Tid tid, WaitStackId stack) const = 0;
   // A thread that is alive: where no switch has shown it since Start, and it does not sleep, it
   // runs.
   virtual void AddRunning(Pid pid, Tid tid) = 0;

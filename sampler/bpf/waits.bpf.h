@@ -803,6 +803,7 @@ static __always_inline void leave(void* context, struct task_struct* task,
   key->flags = 0;
   key->object = 0;
   key->stack = 0;
+  key->python = 0;
   // Woken after it had left the run queue, before it has left its CPU: that is now. Should it have
   // been another wake-up after all, the true one corrects it.
   enum { kOnItsWay = 100000 };
@@ -823,6 +824,9 @@ static __always_inline void leave(void* context, struct task_struct* task,
     key->object = object_of(task, regs, nr);
   }
   key->stack = stack_of(context, key, regs, now);
+  if (constants.python) {
+    key->python = python_stack_of(task, key->process, key->thread, now, PYTHON_AT_SWITCH);
+  }
 }
 
 static __always_inline void come_back(struct task_struct* task, struct wait_thread* thread,
@@ -842,7 +846,7 @@ static __always_inline void come_back(struct task_struct* task, struct wait_thre
     thread->off_since = ran < now - thread->on_since ? thread->on_since + ran : now;
     thread->ran += thread->off_since - thread->on_since;
     thread->woken_at = 0;
-    thread->key.stack = thread->key.object = 0;
+    thread->key.stack = thread->key.object = thread->key.python = 0;
     thread->key.system_call = -1;
     thread->key.why = WAIT_BLOCKED;
     thread->key.flags = 0;

@@ -12,6 +12,7 @@
 
 #include "base/file_io.h"
 #include "base/status.h"
+#include "sampler/bpf/python_tracer.h"
 #include "sampler/bpf/wait_tracer.h"
 #include "sampler/perf/check_target.h"
 #include "sampler/perf/event_config.h"
@@ -58,6 +59,7 @@ absl::StatusOr<std::unique_ptr<BpfSampler>> LoadBpf(const SamplerOptions& option
     return MakeStatus(absl::StatusCode::kUnavailable, "events per task need no filter");
   }
   return BpfSampler::Load({.follow_children = options.follow_children,
+                           .python = options.python,
                            .waits = options.mode != CaptureMode::kCpu,
                            .stack_bytes = options.stack_bytes});
 }
@@ -93,7 +95,7 @@ PerfEventSource::PerfEventSource(PerfEventSet events, const SamplerOptions& opti
 PerfEventSource::~PerfEventSource() = default;
 
 absl::StatusOr<std::unique_ptr<PerfEventSource>> PerfEventSource::Open(
-    const SamplerOptions& wanted, const std::vector<Pid>& targets) {
+    const SamplerOptions& wanted, const std::vector<Pid>& targets, PythonFinder* python_finder) {
   for (const Pid pid : targets) {
     RETURN_IF_ERROR(CheckTarget(pid));
   }
@@ -124,6 +126,7 @@ absl::StatusOr<std::unique_ptr<PerfEventSource>> PerfEventSource::Open(
   std::unique_ptr<PerfEventSource> source(new PerfEventSource(
       std::move(events), options, std::move(stop_event), bpf.ok() ? *std::move(bpf) : nullptr));
   source->facts_ = std::move(facts);
+  source->python_finder_ = wanted.python ? python_finder : nullptr;
   RETURN_IF_ERROR(source->Attach(targets));
   return source;
 }
@@ -286,6 +289,7 @@ absl::Status PerfEventSource::OpenThreads(AttachScan& scan) {
 
 void PerfEventSource::DescribeFound(const AttachScan& scan) {
   for (Event& event : scan.Describe(attached_at_)) {
+    LookForPython(event);
     if (tracer() != nullptr) {
       tracer()->Follow(event);  // again when it is given out, which changes nothing
     }
@@ -324,6 +328,9 @@ absl::Status PerfEventSource::UpdateFilter() {
       reader_.RemoveProcess(pid);
       if (bpf_ != nullptr) {
         bpf_->RemoveTarget(pid);
+        if (bpf_->python() != nullptr) {
+          bpf_->python()->Leave(pid);
+        }
       }
       if (switch_waits_ != nullptr) {
         switch_waits_->Forget(pid);
@@ -377,6 +384,28 @@ void PerfEventSource::TakeWaits() {
     tracer()->Take(waits_);
     AddAll(waits_);
   }
+}
+
+void PerfEventSource::TakePython() {
+  if (bpf_ != nullptr && bpf_->python() != nullptr) {
+    python_stacks_.clear();
+    bpf_->python()->Take(python_stacks_);
+    AddAll(python_stacks_);
+  }
+}
+
+void PerfEventSource::LookForPython(const Event& event) {
+  if (python_finder_ == nullptr) {
+    return;
+  }
+  const python_walk_layout* layout = python_finder_->Look(event);
+  if (layout != nullptr && bpf_ != nullptr && bpf_->python() != nullptr) {
+    bpf_->python()->Walk(std::get<MappingAdded>(event.what).pid, *layout);
+  }
+}
+
+bool PerfEventSource::StillSleeps(Tid tid, WaitStackId stack) const {
+  return tracer() != nullptr && tracer()->StillSleeps(tid, stack);
 }
 
 void PerfEventSource::TakeStops() {
@@ -440,6 +469,7 @@ void PerfEventSource::ReadOn() {
   const Instant began = MonotonicClock::now();
   TakeWaits();
   reader_.ReadRound();
+  TakePython();
   TakeStops();
   UpdateFilter().IgnoreError();
   TakeEndedThreads();
@@ -464,6 +494,7 @@ void PerfEventSource::Finish() {
     AddAll(waits_);
   }
   reader_.ReadRound();
+  TakePython();
   TakeStops();
   TakeEndedThreads();
   reader_.EndAll();
@@ -502,6 +533,11 @@ void PerfEventSource::GiveOut(std::vector<Event>& out) {
     }
     if (tracer() != nullptr) {
       tracer()->Follow(event);
+    }
+    LookForPython(event);
+    if (auto* sample = std::get_if<StackSample>(&event.what);
+        sample != nullptr && bpf_ != nullptr && bpf_->python() != nullptr) {
+      sample->python = bpf_->python()->StackOf(*sample, event.when);
     }
     const bool is_switch = std::holds_alternative<SwitchIn>(event.what) ||
                            std::holds_alternative<SwitchOut>(event.what);

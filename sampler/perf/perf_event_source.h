@@ -50,9 +50,11 @@ class PerfEventSource final : public EventSource {
     std::vector<std::string> warnings;
   };
 
-  // Errors: as CheckTarget, and kPermissionDenied, with the remedy.
-  static absl::StatusOr<std::unique_ptr<PerfEventSource>> Open(const SamplerOptions& options,
-                                                               const std::vector<Pid>& targets);
+  // Errors: as CheckTarget, and kPermissionDenied, with the remedy. `python_finder` is borrowed;
+  // null: nobody looks for CPython.
+  static absl::StatusOr<std::unique_ptr<PerfEventSource>> Open(
+      const SamplerOptions& options, const std::vector<Pid>& targets,
+      PythonFinder* python_finder = nullptr);
   ~PerfEventSource() override;
 
   // False, with nothing appended: after Stop() or once all target processes have ended, when
@@ -70,6 +72,8 @@ class PerfEventSource final : public EventSource {
   Instant ended_at() const override { return ended_at_; }
   // Null: nobody. As long-lived as this object.
   WaitStackLearner* wait_stack_learner() const;
+  // Whether the thread has slept on this stack since it was found asleep. For the reading thread.
+  bool StillSleeps(Tid tid, WaitStackId stack) const;
   // Processes profiled now. For the reading thread.
   size_t process_count() const { return targets_.processes().size(); }
 
@@ -97,6 +101,8 @@ class PerfEventSource final : public EventSource {
   void AddRunning(Pid pid, Tid tid);
   void AddBaselines(const AttachScan& scan);
   void TakeWaits();
+  void TakePython();
+  void LookForPython(const Event& event);
   void TakeStops();
   // Has stops sampled in the next round, or not.
   void PlanStops(Instant round_began);
@@ -113,6 +119,7 @@ class PerfEventSource final : public EventSource {
   void Note(const Event& event, std::vector<Event>& out);
 
   SamplerOptions options_;
+  PythonFinder* python_finder_ = nullptr;
   Facts facts_;
   UniqueFd stop_event_;
   std::atomic<bool> stop_{false};
@@ -143,7 +150,8 @@ class PerfEventSource final : public EventSource {
   std::deque<std::pair<Instant, Pid>> gone_;
   std::vector<EndedThread> ended_;  // a member to keep its memory
   std::vector<Event> waits_;        // likewise
-  std::vector<Event> ordered_;      // a member to keep its memory
+  std::vector<Event> python_stacks_;
+  std::vector<Event> ordered_;  // a member to keep its memory
 };
 
 }  // namespace whyslow

@@ -28,6 +28,7 @@ struct SamplerOptions {
   bool user_callchain = false;       // the kernel walks frame pointers of user mode
   uint32_t stack_bytes = 16 * 1024;  // of the user stack with each sample; 0: none
   bool follow_children = true;
+  bool python = true;  // frames of CPython too
   // Every SwitchIn and SwitchOut of the target comes as an event. Without it they are only counted
   // up to ThreadRunTime (and not even asked for where BPF tells the run time).
   bool switch_events = false;

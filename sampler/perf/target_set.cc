@@ -53,7 +53,8 @@ bool TargetSet::Apply(const Event& event) {
         } else if constexpr (std::is_same_v<What, EventsLost> ||
                              std::is_same_v<What, KernelCodeChanged> ||
                              std::is_same_v<What, ThreadRunTime> ||
-                             std::is_same_v<What, WaitStack> || std::is_same_v<What, WaitsEnded>) {
+                             std::is_same_v<What, WaitStack> || std::is_same_v<What, WaitsEnded> ||
+                             std::is_same_v<What, PythonStack>) {
           // Run times and waits are of targets only, and come perhaps after the process's end.
           return true;
         } else {

@@ -1,5 +1,7 @@
 #include "sampler/recording/event_codec.h"
 
+#include <absl/container/flat_hash_map.h>
+
 #include <algorithm>
 #include <bit>
 #include <memory>
@@ -42,6 +44,24 @@ void EncodeObject(const WaitObject& from, recording::WaitObject& to) {
   to.set_is_server_side(from.is_server_side);
 }
 
+void EncodePythonStack(const PythonStack& from, recording::PythonStack& to) {
+  to.set_id(static_cast<uint64_t>(from.id));
+  to.set_is_cut(from.is_cut);
+  absl::flat_hash_map<const PythonFunction*, uint32_t> places{{nullptr, 0}};
+  for (const PythonFrame& frame : from.frames) {
+    const auto [place, is_new] = places.try_emplace(frame.function.get(), places.size());
+    if (is_new) {
+      recording::PythonStack::Function& function = *to.add_functions();
+      function.set_name(frame.function->name);
+      function.set_file(frame.function->file);
+      function.set_first_line(frame.function->first_line);
+    }
+    to.add_function(place->second);
+    to.add_line(frame.line);
+    to.add_is_entry(frame.is_entry);
+  }
+}
+
 // Pid and tid stand in the entry itself.
 struct Encoder {
   recording::Entry& entry;
@@ -53,6 +73,7 @@ struct Encoder {
     to.set_in_kernel(sample.in_kernel);
     EncodeStack(sample, to);
     to.set_stack_was_shortened(sample.stack_was_shortened);
+    to.set_python(static_cast<uint64_t>(sample.python));
   }
   void operator()(const SwitchIn& /*in*/) const { entry.mutable_switch_in(); }
   void operator()(const SwitchOut& out) const {
@@ -65,6 +86,8 @@ struct Encoder {
     to.set_system_call(wait.system_call);
     to.mutable_arguments()->Assign(wait.arguments.begin(), wait.arguments.end());
     EncodeStack(wait, *to.mutable_sample());
+    to.mutable_sample()->set_python(static_cast<uint64_t>(wait.python));
+    to.set_is_of_sleeper(wait.is_of_sleeper);
   }
   void operator()(const WaitsEnded& waits) const {
     recording::WaitsEnded& to = *entry.mutable_waits_ended();
@@ -87,6 +110,21 @@ struct Encoder {
     }
     to.set_run_queue(waits.run_queue.count());
     to.set_still_waiting(waits.still_waiting);
+    to.set_python(static_cast<uint64_t>(waits.python));
+  }
+  void operator()(const PythonFound& found) const {
+    recording::PythonFound& to = *entry.mutable_python_found();
+    to.set_version(found.version);
+    for (const PythonFound::Range& range : found.loop) {
+      to.add_loop(range.start.value());
+      to.add_loop(range.end.value());
+    }
+  }
+  void operator()(const PythonStack& stack) const {
+    EncodePythonStack(stack, *entry.mutable_python_stack());
+  }
+  void operator()(const PythonThreadNamed& named) const {
+    entry.mutable_python_thread_named()->set_name(named.name);
   }
   void operator()(const ThreadRunTime& time) const {
     entry.mutable_run_time()->set_total(time.total.count());
@@ -159,6 +197,7 @@ std::optional<What> DecodeSample(const recording::Sample& from, Architecture arc
   sample.period = Nanoseconds(from.period());
   sample.in_kernel = from.in_kernel();
   sample.stack_was_shortened = from.stack_was_shortened();
+  sample.python = PythonStackId{from.python()};
   return DecodeStack(from, architecture, sample) ? std::optional<What>(std::move(sample))
                                                  : std::nullopt;
 }
@@ -168,6 +207,8 @@ std::optional<What> DecodeWaitStack(const recording::WaitStack& from, Architectu
   wait.id = WaitStackId{from.id()};
   wait.same_as = WaitStackId{from.same_as()};
   wait.system_call = from.system_call();
+  wait.is_of_sleeper = from.is_of_sleeper();
+  wait.python = PythonStackId{from.sample().python()};
   if (from.arguments_size() != static_cast<int>(wait.arguments.size())) {
     return std::nullopt;
   }
@@ -214,7 +255,40 @@ std::optional<What> DecodeWaits(const recording::WaitsEnded& from) {
   }
   waits.run_queue = Nanoseconds(from.run_queue());
   waits.still_waiting = from.still_waiting();
+  waits.python = PythonStackId{from.python()};
   return waits;
+}
+
+std::optional<What> DecodePythonFound(const recording::PythonFound& from) {
+  PythonFound found{.version = from.version()};
+  if (from.loop_size() % 2 != 0) {
+    return std::nullopt;
+  }
+  for (int i = 0; i < from.loop_size(); i += 2) {
+    found.loop.push_back({RuntimeAddress(from.loop(i)), RuntimeAddress(from.loop(i + 1))});
+  }
+  return found;
+}
+
+std::optional<What> DecodePythonStack(const recording::PythonStack& from) {
+  PythonStack stack;
+  stack.id = PythonStackId{from.id()};
+  stack.is_cut = from.is_cut();
+  std::vector<std::shared_ptr<const PythonFunction>> functions{nullptr};
+  for (const recording::PythonStack::Function& function : from.functions()) {
+    functions.push_back(std::make_shared<const PythonFunction>(
+        PythonFunction{function.name(), function.file(), function.first_line()}));
+  }
+  if (from.line_size() != from.function_size() || from.is_entry_size() != from.function_size()) {
+    return std::nullopt;
+  }
+  for (int i = 0; i < from.function_size(); ++i) {
+    if (from.function(i) >= functions.size()) {
+      return std::nullopt;
+    }
+    stack.frames.push_back({functions[from.function(i)], from.line(i), from.is_entry(i)});
+  }
+  return stack;
 }
 
 MappingAdded DecodeMapping(const recording::Mapping& from) {
@@ -248,6 +322,12 @@ std::optional<What> DecodeWhat(const recording::Entry& entry, Architecture archi
       return DecodeWaitStack(entry.wait_stack(), architecture);
     case recording::Entry::kWaitsEnded:
       return DecodeWaits(entry.waits_ended());
+    case recording::Entry::kPythonFound:
+      return DecodePythonFound(entry.python_found());
+    case recording::Entry::kPythonStack:
+      return DecodePythonStack(entry.python_stack());
+    case recording::Entry::kPythonThreadNamed:
+      return PythonThreadNamed{.name = entry.python_thread_named().name()};
     case recording::Entry::kRunTime:
       return ThreadRunTime{.total = Nanoseconds(entry.run_time().total()),
                            .is_baseline = entry.run_time().is_baseline()};

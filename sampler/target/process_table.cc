@@ -35,6 +35,8 @@ void ProcessTable::Apply(const MappingAdded& event) {
   Get(event.pid).space.Add(modules_.Resolve(event));
 }
 
+void ProcessTable::Apply(const PythonFound& event) { Get(event.pid).python_loop = event.loop; }
+
 void ProcessTable::Apply(const ThreadStarted& event) {
   if (event.parent_pid == kNoPid) {
     Get(event.pid).thread_names.try_emplace(event.tid);
@@ -51,10 +53,12 @@ void ProcessTable::Apply(const ThreadStarted& event) {
     return;
   }
   AddressSpace inherited = parent.space;
+  std::vector<PythonFound::Range> python_loop = parent.python_loop;
   std::erase(retired_, event.pid);  // the number may have been used before
   Process child;
   child.pid = event.pid;
   child.space = std::move(inherited);
+  child.python_loop = std::move(python_loop);
   child.thread_names[event.tid] = std::move(name);
   processes_[event.pid] = std::move(child);
 }
@@ -63,6 +67,7 @@ void ProcessTable::Apply(const ThreadNamed& event) {
   Process& process = Get(event.pid);
   if (event.exec) {
     process.space.Clear();
+    process.python_loop.clear();
     process.thread_names.clear();
     process.is_in_exec = true;
   }

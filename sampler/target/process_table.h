@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <deque>
 #include <string>
+#include <vector>
 
 #include "base/ids.h"
 #include "sampler/event.h"
@@ -18,6 +19,7 @@ struct Process {
   Pid pid = kNoPid;
   AddressSpace space;
   absl::flat_hash_map<Tid, std::string> thread_names;
+  std::vector<PythonFound::Range> python_loop;  // empty: it does not run CPython
   // execve put the new program in place but has not returned: the registers are the old program's.
   bool is_in_exec = false;
 
@@ -30,6 +32,7 @@ struct Process {
 class ProcessTable {
  public:
   void Apply(const MappingAdded& event);
+  void Apply(const PythonFound& event);
   void Apply(const ThreadStarted& event);
   void Apply(const ThreadExited& event);
   void Apply(const ThreadNamed& event);
