@@ -84,6 +84,15 @@ absl::Status SetUnwind(const std::string& text, Options& options) {
                options.capture.unwind);
 }
 
+absl::Status SetPython(const std::string& text, Options& options) {
+  return Store(ParseChoice<bool>(text, {{"auto", true}, {"yes", true}, {"no", false}}),
+               options.capture.sampler.python);
+}
+
+absl::Status SetPythonInternals(const std::string& text, Options& options) {
+  return Store(ParseYesNo(text), options.capture.python_internals);
+}
+
 absl::Status SetBpf(const std::string& text, Options& options) {
   return Store(ParseChoice<BpfUse>(
                    text, {{"auto", BpfUse::kAuto}, {"yes", BpfUse::kYes}, {"no", BpfUse::kNo}}),
@@ -166,6 +175,11 @@ constexpr Flag kCaptureFlags[] = {
      [](Text text, Options& o) {
        return Store(ParseYesNo(text), o.capture.sampler.kernel_frames);
      }},
+    {"--python", "auto|yes|no", "Frames of CPython, 3.8 or newer (default: auto, where it runs)",
+     SetPython},
+    {"--python-internals", "yes|no",
+     "Show the frames of CPython's own loop, too, which runs the Python frames (default: no)",
+     SetPythonInternals},
     {"--unwind", "auto|dwarf|fp",
      "How native stacks are walked: unwind tables with frame pointers "
      "where there are none, tables only, or frame pointers only (default: auto)",
@@ -183,6 +197,8 @@ constexpr Flag kCaptureFlags[] = {
 };
 
 constexpr Flag kReplayFlags[] = {
+    {"--python-internals", "yes|no", "Show the frames of CPython's own loop, too (default: no)",
+     SetPythonInternals},
     {"--unwind", "auto|dwarf|fp", "How native stacks are walked (default: auto)", SetUnwind},
     {"--debuginfod", "yes|no", "Ask the servers in DEBUGINFOD_URLS for debug files (default: no)",
      SetDebuginfod},
@@ -389,17 +405,11 @@ const std::vector<CommandRow>& Commands() {
 }
 
 bool ComesLater(const std::string& name) {
-  constexpr std::array kLater = {"dump",          "top",
-                                 "serve",         "--python",
-                                 "--requests",    "--ignore",
-                                 "--sql-text",    "--cgroup",
-                                 "--name",        "--debuginfod",
-                                 "--leaf",        "--endpoint",
-                                 "--from",        "--python-internals",
-                                 "--to",          "--request",
-                                 "--locals",      "--before",
-                                 "--per-request", "--after",
-                                 "--fail-on"};
+  constexpr std::array kLater = {"dump",          "top",        "serve",      "--requests",
+                                 "--ignore",      "--sql-text", "--cgroup",   "--name",
+                                 "--debuginfod",  "--leaf",     "--endpoint", "--from",
+                                 "--to",          "--request",  "--locals",   "--before",
+                                 "--per-request", "--after",    "--fail-on"};
   const std::string plain = name.substr(0, name.find('='));
   return std::find(kLater.begin(), kLater.end(), plain) != kLater.end();
 }

@@ -8,6 +8,7 @@
 #include "cli/open_cache.h"
 #include "sampler/perf/check_target.h"
 #include "sampler/perf/perf_event_source.h"
+#include "sampler/python/python_processes.h"
 #include "sampler/recording/event_recording.h"
 #include "sampler/unwind/cfi_cache.h"
 
@@ -33,9 +34,11 @@ TableCache OpenTableCache(const SessionOptions& options) {
 class LiveSession final : public CaptureSession {
  public:
   // `recording` is the source itself where raw events are kept, else null.
-  LiveSession(std::vector<std::string> notes, std::unique_ptr<EventSource> source,
-              RecordingSource* recording, PipelineOptions pipeline, CaptureHeader header)
+  LiveSession(std::vector<std::string> notes, std::unique_ptr<PythonProcesses> python,
+              std::unique_ptr<EventSource> source, RecordingSource* recording,
+              PipelineOptions pipeline, CaptureHeader header)
       : notes_(std::move(notes)),
+        python_(std::move(python)),
         recording_(recording),
         start_(header.start),
         capture_(std::move(source), std::move(pipeline), std::move(header)) {}
@@ -52,6 +55,7 @@ class LiveSession final : public CaptureSession {
 
  private:
   std::vector<std::string> notes_;
+  std::unique_ptr<PythonProcesses> python_;  // used by the source; null: not wanted
   RecordingSource* recording_;
   Instant start_;
   Capture capture_;
@@ -83,14 +87,16 @@ absl::StatusOr<std::unique_ptr<CaptureSession>> StartSession(const SessionOption
   SamplerOptions sampler = options.sampler;
   sampler.stack_bytes = StackBytesFor(sampler.frequency_hz);
   sampler.user_callchain = options.unwind != UnwindMode::kDwarf;
+  auto python = sampler.python ? std::make_unique<PythonProcesses>() : nullptr;
   ASSIGN_OR_RETURN(std::unique_ptr<PerfEventSource> live,
-                   PerfEventSource::Open(sampler, options.pids));
+                   PerfEventSource::Open(sampler, options.pids, python.get()));
   TableCache tables = OpenTableCache(options);
   PipelineOptions pipeline{.unwind = options.unwind,
                            .table_cache = std::move(tables.cache),
                            .table_cache_problem = tables.problem,
                            .only_threads = options.threads};
   pipeline.mode = sampler.mode;
+  pipeline.python_internals = options.python_internals;
   pipeline.learner = live->wait_stack_learner();
   CaptureHeader header;
   header.mode = sampler.mode;
@@ -99,6 +105,10 @@ absl::StatusOr<std::unique_ptr<CaptureSession>> StartSession(const SessionOption
   header.start_utc_nanos -= (header.start - live->started_at()).count();
   header.start = live->started_at();
   std::vector<std::string> notes = live->facts().warnings;
+  for (std::string& problem :
+       python == nullptr ? std::vector<std::string>() : python->TakeProblems()) {
+    notes.push_back(std::move(problem));
+  }
   if (!tables.problem.empty() && !options.cache_directory.empty()) {
     notes.push_back("--cache " + tables.problem + ". Unwind tables are not kept");
   }
@@ -114,8 +124,9 @@ absl::StatusOr<std::unique_ptr<CaptureSession>> StartSession(const SessionOption
     recording = recorder.get();
     source = std::move(recorder);
   }
-  return std::unique_ptr<CaptureSession>(new LiveSession(
-      std::move(notes), std::move(source), recording, std::move(pipeline), std::move(header)));
+  return std::unique_ptr<CaptureSession>(new LiveSession(std::move(notes), std::move(python),
+                                                         std::move(source), recording,
+                                                         std::move(pipeline), std::move(header)));
 }
 
 absl::StatusOr<CaptureResult> ReplayRecording(const std::string& path,
@@ -136,7 +147,8 @@ absl::StatusOr<CaptureResult> ReplayRecording(const std::string& path,
                    .table_cache_problem = std::move(tables.problem),
                    .only_threads = {},
                    .is_live = false,
-                   .mode = header.mode},
+                   .mode = header.mode,
+                   .python_internals = options.python_internals},
                   std::move(header));
   CaptureResult result = capture.Stop();
   RETURN_IF_ERROR(replay.status());

@@ -243,15 +243,6 @@ class WaitStackLearner {
   virtual void Learn(const WaitStack& stack, std::span<const StackWord> return_addresses) = 0;
 };
 
-// Finds out which processes run CPython. Used by the reading thread.
-class PythonFinder {
- public:
-  virtual ~PythonFinder() = default;
-  // Is shown every event of the targets, in the order of time; those that were there at the attach
-  // twice. Where to walk from now on in the process that the event is about; null: as before.
-  virtual const python_walk_layout* Look(const Event& event) = 0;
-};
-
 // A supplier of events in time order: the kernel, a recording, a test's script.
 class EventSource {
  public:

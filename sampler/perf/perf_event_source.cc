@@ -19,6 +19,7 @@
 #include "sampler/perf/proc_scan.h"
 #include "sampler/perf/rights.h"
 #include "sampler/perf/thread_look.h"
+#include "sampler/python_reader.h"
 
 namespace whyslow {
 namespace {
@@ -95,7 +96,7 @@ PerfEventSource::PerfEventSource(PerfEventSet events, const SamplerOptions& opti
 PerfEventSource::~PerfEventSource() = default;
 
 absl::StatusOr<std::unique_ptr<PerfEventSource>> PerfEventSource::Open(
-    const SamplerOptions& wanted, const std::vector<Pid>& targets, PythonFinder* python_finder) {
+    const SamplerOptions& wanted, const std::vector<Pid>& targets, PythonReader* python) {
   for (const Pid pid : targets) {
     RETURN_IF_ERROR(CheckTarget(pid));
   }
@@ -126,7 +127,7 @@ absl::StatusOr<std::unique_ptr<PerfEventSource>> PerfEventSource::Open(
   std::unique_ptr<PerfEventSource> source(new PerfEventSource(
       std::move(events), options, std::move(stop_event), bpf.ok() ? *std::move(bpf) : nullptr));
   source->facts_ = std::move(facts);
-  source->python_finder_ = wanted.python ? python_finder : nullptr;
+  source->python_ = python;
   RETURN_IF_ERROR(source->Attach(targets));
   return source;
 }
@@ -171,6 +172,9 @@ absl::Status PerfEventSource::Start(const AttachScan& scan) {
   if (tracer() != nullptr) {
     waits_.clear();
     const bool found_sleepers = tracer()->TakeSleepers(waits_);
+    for (Event& event : waits_) {
+      WalkSleeper(std::get<WaitStack>(event.what));
+    }
     AddAll(waits_);
     for (const auto& [pid, threads] : found_sleepers ? scan.processes() : AttachScan::Threads()) {
       for (const AttachScan::Thread& thread : threads) {
@@ -288,8 +292,9 @@ absl::Status PerfEventSource::OpenThreads(AttachScan& scan) {
 }
 
 void PerfEventSource::DescribeFound(const AttachScan& scan) {
+  std::vector<Event> told;  // comes again, too
   for (Event& event : scan.Describe(attached_at_)) {
-    LookForPython(event);
+    LookForPython(event, told);
     if (tracer() != nullptr) {
       tracer()->Follow(event);  // again when it is given out, which changes nothing
     }
@@ -387,25 +392,43 @@ void PerfEventSource::TakeWaits() {
 }
 
 void PerfEventSource::TakePython() {
-  if (bpf_ != nullptr && bpf_->python() != nullptr) {
-    python_stacks_.clear();
-    bpf_->python()->Take(python_stacks_);
-    AddAll(python_stacks_);
-  }
-}
-
-void PerfEventSource::LookForPython(const Event& event) {
-  if (python_finder_ == nullptr) {
+  if (bpf_ == nullptr || bpf_->python() == nullptr || python_ == nullptr) {
     return;
   }
-  const python_walk_layout* layout = python_finder_->Look(event);
+  python_stacks_.clear();
+  bpf_->python()->Take(python_stacks_);
+  std::vector<Event> told;
+  for (Event& event : python_stacks_) {
+    python_->Read(std::get<PythonStack>(event.what), event.when, told);
+  }
+  AddAll(python_stacks_);
+  AddAll(told);
+}
+
+void PerfEventSource::LookForPython(const Event& event, std::vector<Event>& told) {
+  if (python_ == nullptr) {
+    return;
+  }
+  const python_walk_layout* layout = python_->Look(event);
   if (layout != nullptr && bpf_ != nullptr && bpf_->python() != nullptr) {
     bpf_->python()->Walk(std::get<MappingAdded>(event.what).pid, *layout);
   }
+  python_->Tell(event, told);
 }
 
-bool PerfEventSource::StillSleeps(Tid tid, WaitStackId stack) const {
-  return tracer() != nullptr && tracer()->StillSleeps(tid, stack);
+void PerfEventSource::WalkSleeper(WaitStack& sleeper) {
+  if (python_ == nullptr || !tracer()->StillSleeps(sleeper.tid, sleeper.id)) {
+    return;
+  }
+  std::optional<PythonStack> walked = python_->Walk(sleeper.pid, sleeper.tid);
+  if (!walked || !tracer()->StillSleeps(sleeper.tid, sleeper.id)) {
+    return;
+  }
+  sleeper.python = walked->id;
+  std::vector<Event> told;
+  python_->Read(*walked, started_at_, told);
+  reader_.Add({.when = started_at_, .what = *std::move(walked)});
+  AddAll(told);
 }
 
 void PerfEventSource::TakeStops() {
@@ -534,7 +557,7 @@ void PerfEventSource::GiveOut(std::vector<Event>& out) {
     if (tracer() != nullptr) {
       tracer()->Follow(event);
     }
-    LookForPython(event);
+    LookForPython(event, out);
     if (auto* sample = std::get_if<StackSample>(&event.what);
         sample != nullptr && bpf_ != nullptr && bpf_->python() != nullptr) {
       sample->python = bpf_->python()->StackOf(*sample, event.when);

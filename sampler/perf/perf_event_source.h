@@ -27,6 +27,7 @@
 
 namespace whyslow {
 
+class PythonReader;
 class WaitTracer;
 
 //   ASSIGN_OR_RETURN(auto source, PerfEventSource::Open(options, {Pid{4711}}));
@@ -50,11 +51,11 @@ class PerfEventSource final : public EventSource {
     std::vector<std::string> warnings;
   };
 
-  // Errors: as CheckTarget, and kPermissionDenied, with the remedy. `python_finder` is borrowed;
-  // null: nobody looks for CPython.
-  static absl::StatusOr<std::unique_ptr<PerfEventSource>> Open(
-      const SamplerOptions& options, const std::vector<Pid>& targets,
-      PythonFinder* python_finder = nullptr);
+  // Errors: as CheckTarget, and kPermissionDenied, with the remedy. `python` is borrowed; null:
+  // nobody looks for CPython.
+  static absl::StatusOr<std::unique_ptr<PerfEventSource>> Open(const SamplerOptions& options,
+                                                               const std::vector<Pid>& targets,
+                                                               PythonReader* python = nullptr);
   ~PerfEventSource() override;
 
   // False, with nothing appended: after Stop() or once all target processes have ended, when
@@ -72,8 +73,6 @@ class PerfEventSource final : public EventSource {
   Instant ended_at() const override { return ended_at_; }
   // Null: nobody. As long-lived as this object.
   WaitStackLearner* wait_stack_learner() const;
-  // Whether the thread has slept on this stack since it was found asleep. For the reading thread.
-  bool StillSleeps(Tid tid, WaitStackId stack) const;
   // Processes profiled now. For the reading thread.
   size_t process_count() const { return targets_.processes().size(); }
 
@@ -102,7 +101,9 @@ class PerfEventSource final : public EventSource {
   void AddBaselines(const AttachScan& scan);
   void TakeWaits();
   void TakePython();
-  void LookForPython(const Event& event);
+  void LookForPython(const Event& event, std::vector<Event>& told);
+  // Adds the Python frames of a thread that sleeps.
+  void WalkSleeper(WaitStack& sleeper);
   void TakeStops();
   // Has stops sampled in the next round, or not.
   void PlanStops(Instant round_began);
@@ -119,7 +120,7 @@ class PerfEventSource final : public EventSource {
   void Note(const Event& event, std::vector<Event>& out);
 
   SamplerOptions options_;
-  PythonFinder* python_finder_ = nullptr;
+  PythonReader* python_ = nullptr;
   Facts facts_;
   UniqueFd stop_event_;
   std::atomic<bool> stop_{false};

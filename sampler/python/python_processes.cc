@@ -1,0 +1,163 @@
+#include "sampler/python/python_processes.h"
+
+#include <chrono>
+#include <span>
+#include <string_view>
+#include <variant>
+
+#include "elf/symbol_lookup.h"
+
+namespace whyslow {
+namespace {
+
+// Programs give their threads names late, and other ones.
+constexpr Nanoseconds kNameHolds = std::chrono::seconds(1);
+
+// For stacks that were walked from outside; those that the kernel walks have numbers of its making.
+PythonStackId NumberOf(Pid pid, std::span<const python_raw_frame> frames) {
+  uint64_t hash = static_cast<uint64_t>(Number(pid)) * 0x9e3779b97f4a7c15;
+  for (const python_raw_frame& frame : frames) {
+    for (const uint64_t word : {uint64_t{frame.code}, uint64_t{frame.instruction},
+                                uint64_t{frame.check} << 1 | frame.is_entry}) {
+      hash = (hash ^ word) * 0x9e3779b97f4a7c15;
+      hash ^= hash >> 29;
+    }
+  }
+  return PythonStackId{hash | 1};
+}
+
+}  // namespace
+
+bool PythonProcesses::MayBePython(const Mapping& mapping) {
+  if (mapping.module == nullptr || mapping.module->elf() == nullptr) {
+    return false;
+  }
+  const auto [row, is_new] = may_be_python_.try_emplace(mapping.module.get());
+  if (is_new) {
+    const auto is_runtime = [](std::string_view name) { return name == "_PyRuntime"; };
+    const ElfFile& elf = *mapping.module->elf();
+    row->second = !FindSymbolsByName(elf, ".dynsym", is_runtime).empty() ||
+                  !FindSymbolsByName(elf, ".symtab", is_runtime).empty();
+  }
+  return row->second;
+}
+
+const python_walk_layout* PythonProcesses::Open(Pid pid, const Mapping& mapping) {
+  if (!MayBePython(mapping)) {
+    return nullptr;
+  }
+  auto row = std::make_unique<Row>(pid);
+  row->mapping = mapping;
+  auto process = PythonProcess::Open(pid, mapping, row->memory);
+  if (!process.ok()) {
+    if (told_.insert(std::string(process.status().message())).second) {
+      problems_.emplace_back(process.status().message());
+    }
+    return nullptr;
+  }
+  if (*process == nullptr) {
+    return nullptr;
+  }
+  row->process = *std::move(process);
+  const auto state = row->process->Check();
+  if (!state.ok()) {
+    if (told_.insert(std::string(state.status().message())).second) {
+      problems_.emplace_back(state.status().message());
+    }
+    return nullptr;
+  }
+  std::unique_ptr<Row>& place = rows_[pid];
+  place = std::move(row);
+  return &place->process->walk_layout();
+}
+
+void PythonProcesses::Fork(Pid parent, Pid child) {
+  const auto known = rows_.find(parent);
+  if (known != rows_.end()) {
+    const Mapping mapping = known->second->mapping;
+    Open(child, mapping);
+  }
+}
+
+const python_walk_layout* PythonProcesses::Look(const Event& event) {
+  if (const auto* mapping = std::get_if<MappingAdded>(&event.what)) {
+    return rows_.contains(mapping->pid) ? nullptr : Open(mapping->pid, modules_.Resolve(*mapping));
+  }
+  if (const auto* started = std::get_if<ThreadStarted>(&event.what)) {
+    if (started->parent_pid != kNoPid && started->pid != started->parent_pid) {
+      Fork(started->parent_pid, started->pid);  // the kernel's programs have told each other
+    }
+  } else if (const auto* named = std::get_if<ThreadNamed>(&event.what)) {
+    if (named->exec) {
+      rows_.erase(named->pid);
+    }
+  } else if (const auto* exited = std::get_if<ThreadExited>(&event.what)) {
+    const auto row = rows_.find(exited->pid);
+    if (exited->tid == MainThreadOf(exited->pid)) {
+      rows_.erase(exited->pid);
+    } else if (row != rows_.end()) {
+      row->second->named_at.erase(exited->tid);
+      row->second->names.erase(exited->tid);
+    }
+  }
+  return nullptr;
+}
+
+void PythonProcesses::Tell(const Event& event, std::vector<Event>& out) {
+  const auto* mapping = std::get_if<MappingAdded>(&event.what);
+  if (mapping == nullptr) {
+    return;
+  }
+  const auto row = rows_.find(mapping->pid);
+  if (row == rows_.end() || row->second->mapping.start != mapping->start) {
+    return;
+  }
+  PythonFound found{.pid = mapping->pid, .version = row->second->process->version()};
+  for (const CodeRange& range : row->second->process->loop()) {
+    found.loop.push_back({range.runtime, range.runtime + range.size});
+  }
+  out.push_back({.when = event.when, .what = std::move(found)});
+}
+
+void PythonProcesses::NameThread(Row& row, Pid pid, Tid tid, Instant when,
+                                 std::vector<Event>& out) {
+  Instant& named_at = row.named_at[tid];
+  if (named_at != Instant() && when - named_at < kNameHolds) {
+    return;
+  }
+  named_at = when;
+  std::optional<std::string> name = row.process->NameOfThread(tid);
+  if (name && row.names[tid] != *name) {
+    row.names[tid] = *name;
+    out.push_back({.when = when,
+                   .what = PythonThreadNamed{.pid = pid, .tid = tid, .name = *std::move(name)}});
+  }
+}
+
+void PythonProcesses::Read(PythonStack& stack, Instant when, std::vector<Event>& out) {
+  const auto row = rows_.find(stack.pid);
+  if (row == rows_.end()) {
+    stack.frames.resize(stack.raw.size());
+    stack.raw.clear();
+    return;
+  }
+  stack.frames = row->second->process->Resolve(stack.raw);
+  stack.raw.clear();
+  NameThread(*row->second, stack.pid, stack.tid, when, out);
+}
+
+std::optional<PythonStack> PythonProcesses::Walk(Pid pid, Tid tid) {
+  const auto row = rows_.find(pid);
+  if (row == rows_.end()) {
+    return std::nullopt;
+  }
+  std::optional<std::vector<python_raw_frame>> frames = row->second->process->WalkThread(tid);
+  if (!frames || frames->empty()) {
+    return std::nullopt;
+  }
+  PythonStack stack{.pid = pid, .tid = tid, .id = NumberOf(pid, *frames)};
+  stack.raw = *std::move(frames);
+  return stack;
+}
+
+}  // namespace whyslow
