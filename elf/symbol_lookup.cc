@@ -12,8 +12,8 @@ constexpr uint64_t kMaxName = 1024;
 
 bool IsPlace(const Elf64_Sym& row) {
   const uint8_t type = ELF64_ST_TYPE(row.st_info);
-  const bool has_address = type == STT_FUNC || type == STT_GNU_IFUNC || type == STT_OBJECT ||
-                           type == STT_NOTYPE;
+  const bool has_address =
+      type == STT_FUNC || type == STT_GNU_IFUNC || type == STT_OBJECT || type == STT_NOTYPE;
   return has_address && row.st_shndx != SHN_UNDEF && row.st_shndx != SHN_COMMON;
 }
 

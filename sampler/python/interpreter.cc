@@ -134,9 +134,8 @@ absl::Status Unreadable(uint32_t version, std::string_view why) {
 
 void AddLoop(const InterpreterSymbols& symbols, const Mapping& mapping, Interpreter& interpreter) {
   for (const NamedSymbol& symbol : symbols.all) {
-    const CodeRange range{.elf = symbol.address,
-                          .runtime = mapping.ToRuntime(symbol.address),
-                          .size = symbol.size};
+    const CodeRange range{
+        .elf = symbol.address, .runtime = mapping.ToRuntime(symbol.address), .size = symbol.size};
     const auto same = [&range](const CodeRange& other) { return other.elf == range.elf; };
     if (symbol.is_code && symbol.size != 0 && IsLoop(symbol.name) &&
         std::ranges::none_of(interpreter.loop, same)) {

@@ -97,8 +97,8 @@ std::optional<std::string> PythonObjects::ReadText(RuntimeAddress text) const {
     return bytes ? std::optional(ToUtf8(*bytes, header.kind)) : std::nullopt;
   }
   const uint64_t begin = header.is_ascii ? layout_->text_ascii_size : layout_->text_compact_size;
-  const auto bytes = ReadAll(*memory_, text + begin,
-                             read.subspan(std::min<size_t>(begin, read.size())), size);
+  const auto bytes =
+      ReadAll(*memory_, text + begin, read.subspan(std::min<size_t>(begin, read.size())), size);
   return bytes ? std::optional(ToUtf8(*bytes, header.kind)) : std::nullopt;
 }
 
@@ -110,8 +110,8 @@ std::optional<std::string> PythonObjects::ReadBytes(RuntimeAddress bytes) const 
   if (!reader.ok() || size > kMostBytes || read.size() < layout_->bytes_data) {
     return std::nullopt;
   }
-  const auto data = ReadAll(*memory_, bytes + layout_->bytes_data,
-                            read.subspan(layout_->bytes_data), size);
+  const auto data =
+      ReadAll(*memory_, bytes + layout_->bytes_data, read.subspan(layout_->bytes_data), size);
   if (!data) {
     return std::nullopt;
   }
@@ -138,7 +138,8 @@ std::optional<std::string> PythonObjects::NameOfType(RuntimeAddress type) const 
   if (zero == nullptr) {
     return std::nullopt;
   }
-  return std::string(text.data(), static_cast<size_t>(static_cast<const char*>(zero) - text.data()));
+  return std::string(text.data(),
+                     static_cast<size_t>(static_cast<const char*>(zero) - text.data()));
 }
 
 std::optional<PythonObjects::Slot> PythonObjects::FindKey(RuntimeAddress keys,

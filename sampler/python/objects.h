@@ -40,8 +40,8 @@ class PythonObjects {
 
  private:
   struct Slot {
-    uint64_t index = 0;         // of the entry, and so of the value in an array of values
-    RuntimeAddress value;       // what the entry itself holds
+    uint64_t index = 0;    // of the entry, and so of the value in an array of values
+    RuntimeAddress value;  // what the entry itself holds
   };
   // The entry of dictionary keys that has this name.
   std::optional<Slot> FindKey(RuntimeAddress keys, std::string_view name) const;

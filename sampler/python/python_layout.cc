@@ -11,8 +11,8 @@
 namespace whyslow {
 namespace {
 
-// Which word of the table at _PyRuntime (_Py_DebugOffsets) tells what. Words were put between others
-// with each version, so the version selects the places.
+// Which word of the table at _PyRuntime (_Py_DebugOffsets) tells what. Words were put between
+// others with each version, so the version selects the places.
 struct OffsetWords {
   uint8_t interpreter_next;
   uint8_t thread_next;
@@ -234,11 +234,10 @@ void ReadFrames(OffsetTable& table, const OffsetWords& words, PythonLayout& layo
   layout.walk.frame_entry = table.Small(words.frame_previous + 4U, kLimit);
   layout.walk.entries = PYTHON_ENTRY_OWNER;
   layout.walk.own_owner = 3;
-  const uint16_t last =
-      std::max({static_cast<uint16_t>(layout.walk.frame_previous + 8),
-                static_cast<uint16_t>(layout.walk.frame_code + 8),
-                static_cast<uint16_t>(layout.walk.frame_instruction + 8),
-                static_cast<uint16_t>(layout.walk.frame_entry + 1)});
+  const uint16_t last = std::max({static_cast<uint16_t>(layout.walk.frame_previous + 8),
+                                  static_cast<uint16_t>(layout.walk.frame_code + 8),
+                                  static_cast<uint16_t>(layout.walk.frame_instruction + 8),
+                                  static_cast<uint16_t>(layout.walk.frame_entry + 1)});
   layout.walk.frame_size = static_cast<uint16_t>((last + 7) / 8 * 8);
 }
 
@@ -286,9 +285,7 @@ absl::StatusOr<PythonLayout> LayoutFromTable(std::span<const std::byte> runtime)
   const uint32_t version = PythonVersionIn(runtime);
   SetCommonFrom311(layout, version);
   const uint32_t minor = MinorOf(version);
-  const OffsetWords& words = minor == 0x030d   ? kWords313
-                             : minor == 0x030e ? kWords314
-                                               : kWords315;
+  const OffsetWords& words = minor == 0x030d ? kWords313 : minor == 0x030e ? kWords314 : kWords315;
   OffsetTable table(runtime);
   if (table.Word(kFreeThreadedWord) != 0) {
     return absl::UnimplementedError("it is built without the global lock");

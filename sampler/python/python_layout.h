@@ -22,11 +22,11 @@ enum class LineTableKind : uint8_t {
 
 // Where an instance keeps its attributes.
 enum class AttributeKind : uint8_t {
-  kDictionary,       // a pointer to a dictionary, where the type says: up to 3.10
-  kValuesOrDict,     // two pointers before the object, one of them set: 3.11
-  kTaggedPointer,    // one pointer before the object, to values if its lowest bit is set: 3.12
-  kInlineOrDict,     // a pointer before the object; while it is not set, the values follow the
-                     // object: from 3.13 on
+  kDictionary,     // a pointer to a dictionary, where the type says: up to 3.10
+  kValuesOrDict,   // two pointers before the object, one of them set: 3.11
+  kTaggedPointer,  // one pointer before the object, to values if its lowest bit is set: 3.12
+  kInlineOrDict,   // a pointer before the object; while it is not set, the values follow the
+                   // object: from 3.13 on
 };
 
 struct PythonLayout {
@@ -43,7 +43,8 @@ struct PythonLayout {
   uint16_t code_name = 0;
   uint16_t code_qualified_name = PYTHON_NO_OFFSET;
   uint16_t code_line_table = 0;
-  uint16_t code_instructions = 0;  // up to 3.10 a pointer to bytes, then the instructions themselves
+  uint16_t code_instructions =
+      0;  // up to 3.10 a pointer to bytes, then the instructions themselves
   LineTableKind line_table = LineTableKind::kDeltas;
 
   uint16_t object_type = 8;
@@ -64,8 +65,8 @@ struct PythonLayout {
 
   uint16_t dict_keys = 32;
   uint16_t dict_values = 40;
-  uint16_t keys_count = 0;     // in dictionary keys: how many entries are in use
-  uint16_t keys_indices = 0;   // likewise: where the indices begin, which the entries follow
+  uint16_t keys_count = 0;    // in dictionary keys: how many entries are in use
+  uint16_t keys_indices = 0;  // likewise: where the indices begin, which the entries follow
   AttributeKind attributes = AttributeKind::kDictionary;
   uint16_t values_begin = 0;  // in the values of an instance
 

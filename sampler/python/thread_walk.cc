@@ -33,9 +33,9 @@ std::optional<PythonThread> ReadThread(const PythonObjects& objects, RuntimeAddr
                                        RuntimeAddress state, RuntimeAddress& next) {
   const PythonLayout& layout = objects.layout();
   const python_walk_layout& walk = layout.walk;
-  size_t size = std::max({walk.thread_next, walk.thread_id, walk.thread_frame,
-                          layout.thread_interpreter}) +
-                sizeof(uint64_t);
+  size_t size =
+      std::max({walk.thread_next, walk.thread_id, walk.thread_frame, layout.thread_interpreter}) +
+      sizeof(uint64_t);
   if (layout.thread_native_id != PYTHON_NO_OFFSET) {
     size = std::max<size_t>(size, layout.thread_native_id + sizeof(uint64_t));
   }
@@ -55,8 +55,7 @@ std::optional<PythonThread> ReadThread(const PythonObjects& objects, RuntimeAddr
   if (layout.thread_native_id != PYTHON_NO_OFFSET) {
     thread.native_id = WordAt(bytes, layout.thread_native_id);
   }
-  thread.frame =
-      FrameIn(objects, WordAt(bytes, walk.thread_frame)).value_or(RuntimeAddress());
+  thread.frame = FrameIn(objects, WordAt(bytes, walk.thread_frame)).value_or(RuntimeAddress());
   return thread;
 }
 
@@ -138,10 +137,9 @@ class Walker {
     if (objects_.memory().Read(frame, bytes) != bytes.size()) {
       return false;
     }
-    PythonWalkStep step{
-        .frame = frame,
-        .code = RuntimeAddress(WordAt(bytes, places.frame_code) & places.code_mask),
-        .previous = RuntimeAddress(WordAt(bytes, places.frame_previous))};
+    PythonWalkStep step{.frame = frame,
+                        .code = RuntimeAddress(WordAt(bytes, places.frame_code) & places.code_mask),
+                        .previous = RuntimeAddress(WordAt(bytes, places.frame_previous))};
     const uint8_t entry = ByteReader(bytes, places.frame_entry).U8();
     if (places.entries == PYTHON_ENTRY_OWNER && entry >= places.own_owner) {
       step.is_own = true;
@@ -162,8 +160,8 @@ class Walker {
         ByteReader(bytes, places.frame_instruction).Unsigned(places.instruction_bytes);
     step.code_type = last_facts_->type;
     step.is_instruction_inside = IsInside(layout, *last_facts_, instruction);
-    const bool is_entry = places.entries == PYTHON_ENTRY_ALL ||
-                          (places.entries == PYTHON_ENTRY_FLAG && entry != 0);
+    const bool is_entry =
+        places.entries == PYTHON_ENTRY_ALL || (places.entries == PYTHON_ENTRY_FLAG && entry != 0);
     walk_.frames.push_back({.code = step.code.value(),
                             .instruction = instruction,
                             .check = last_facts_->check,
@@ -213,6 +211,15 @@ std::optional<RuntimeAddress> CurrentFrameOf(const PythonObjects& objects, Runti
   const auto word =
       objects.memory().ReadValue<uint64_t>(state + objects.layout().walk.thread_frame);
   return word ? FrameIn(objects, *word) : std::nullopt;
+}
+
+std::optional<PythonThread> ReadPythonThreadAgain(const PythonObjects& objects,
+                                                  const PythonThread& thread) {
+  RuntimeAddress next;
+  std::optional<PythonThread> now = ReadThread(objects, thread.interpreter, thread.state, next);
+  const bool is_same = now && now->owner == thread.owner && now->pthread == thread.pthread &&
+                       now->native_id == thread.native_id;
+  return is_same ? now : std::nullopt;
 }
 
 std::vector<PythonThread> ListPythonThreads(const PythonObjects& objects) {
@@ -278,8 +285,7 @@ PythonWalkFault CheckPythonWalk(const PythonObjects& objects, RuntimeAddress cod
   if (HasFrameTwice(walk)) {
     return PythonWalkFault::kFrameTwice;
   }
-  return IsTopUnchanged(objects, thread, walk) ? PythonWalkFault::kNone
-                                               : PythonWalkFault::kChanged;
+  return IsTopUnchanged(objects, thread, walk) ? PythonWalkFault::kNone : PythonWalkFault::kChanged;
 }
 
 }  // namespace whyslow
