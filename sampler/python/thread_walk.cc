@@ -213,6 +213,15 @@ std::optional<RuntimeAddress> CurrentFrameOf(const PythonObjects& objects, Runti
   return word ? FrameIn(objects, *word) : std::nullopt;
 }
 
+std::optional<PythonThread> ReadPythonThreadAgain(const PythonObjects& objects,
+                                                  const PythonThread& thread) {
+  RuntimeAddress next;
+  std::optional<PythonThread> now = ReadThread(objects, thread.interpreter, thread.state, next);
+  const bool is_same = now && now->owner == thread.owner && now->pthread == thread.pthread &&
+                       now->native_id == thread.native_id;
+  return is_same ? now : std::nullopt;
+}
+
 std::vector<PythonThread> ListPythonThreads(const PythonObjects& objects) {
   const python_walk_layout& walk = objects.layout().walk;
   std::vector<PythonThread> threads;

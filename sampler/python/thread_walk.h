@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -22,6 +23,10 @@ struct PythonThread {
   uint64_t native_id = 0;      // gettid(), in the target's namespace; 0: this version has none
   RuntimeAddress frame;        // 0: it runs no Python code
 };
+
+// The thread state at this address as it is now, if it is still that of the same thread.
+std::optional<PythonThread> ReadPythonThreadAgain(const PythonObjects& objects,
+                                                  const PythonThread& thread);
 
 // Those of all interpreters, at most 16,384. What cannot be read ends a list.
 std::vector<PythonThread> ListPythonThreads(const PythonObjects& objects);

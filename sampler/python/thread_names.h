@@ -1,0 +1,19 @@
+// What threading.Thread calls a thread.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "sampler/python/code_reader.h"
+#include "sampler/python/objects.h"
+#include "sampler/python/thread_walk.h"
+
+namespace whyslow {
+
+// The name of the Thread object that the thread's outermost function, Thread._bootstrap, was called
+// with. nullopt: it was started in another way (the main thread, threads of C and of _thread), or
+// it cannot be read now.
+std::optional<std::string> NameOfPythonThread(const PythonObjects& objects, PythonCodeReader& codes,
+                                              const PythonWalk& walk);
+
+}  // namespace whyslow
