@@ -189,7 +189,13 @@ FrameTraits WaitFrames::TraitsOf(const Location& location, StringIndex name) {
     return row->second;
   }
   FrameTraits traits;
-  if (!nameless && kind != ModuleKind::kPython) {
+  if (kind == ModuleKind::kPython) {
+    // It stands for the interpreter's loop.
+    traits.lock = WaitKind::kGil;
+    traits.lock_rank = LockRank::kInterpreter;
+    return traits;
+  }
+  if (!nameless) {
     const auto [row, is_new] = user_names_.try_emplace(name);
     if (is_new) {
       row->second = TraitsOfUserFunction(profile_.Text(name));
