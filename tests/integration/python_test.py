@@ -41,13 +41,13 @@ class PythonCase(WaitCase):
         self.assertEqual(shown, [], shown.text(3))
         return stacks
 
-    def play(self, *programs):
-        """One profile of them all; each one's truth and the stacks."""
+    def record(self, *programs):
+        """One profile of them all, and each one's truth."""
         recorder = Recorder(self, ",".join(str(program.pid) for program in programs), "--frequency", 1000)
         for program in programs:
             program.begin()
         truths = [program.truth() for program in programs]
-        return self.stacks_of(self.read(recorder.finish())), *truths
+        return self.read(recorder.finish()), *truths
 
 
 # ---------------------------------------------------------------------------------------------
@@ -110,13 +110,16 @@ class LegalPairs(PythonCase):
 
 class KnownShares(PythonCase):
     def test_cpu_shares_and_sleeps_are_those_of_the_program(self):
-        stacks, truth = self.play(self.program("known_shares.py"))
+        profile, truth = self.record(self.program("known_shares.py"))
+        stacks = self.stacks_of(profile)
         with self.subTest("shares"):
             self.check_shares(stacks, truth)
         with self.subTest("sleeps"):
             self.check_sleeps(stacks, truth)
         with self.subTest("threads"):
             self.check_threads(stacks, truth)
+        with self.subTest("folded"):
+            self.check_folded(profile.outcome.folded(), r"{} \(directed\.py\)")
 
     def check_shares(self, stacks, truth):
         true = {}
@@ -147,7 +150,7 @@ class KnownShares(PythonCase):
         self.assertEqual(names, {thread["tid"]: {name} for name, thread in truth.items()})
 
     def test_without_python_frames_when_they_are_not_wanted(self):
-        program = self.program("known_shares.py")
+        program = self.program("known_shares.py", 5)
         recorder = Recorder(self, program.pid, "--python", "no")
         program.play()
         stacks = python_stacks.from_pprof(self.read(recorder.finish()).pprof)
@@ -155,19 +158,18 @@ class KnownShares(PythonCase):
         loops = stacks.where(lambda stack: any(frame.name.startswith(LOOP) for frame in stack.frames))
         self.assertGreater(loops.cpu, 0.5 * stacks.cpu, stacks.text())
 
-    def test_folded_frames_say_name_and_file(self):
-        qualified = self.PYTHON.version >= (3, 11)
-        for options, pattern in (((), r"{} \(directed\.py\)"), (("--lines", "yes"), r"{} \(directed\.py:\d+\)")):
-            with self.subTest(options):
-                program = self.program("known_shares.py")
-                recorder = Recorder(self, program.pid, *options)
-                program.play()
-                folded = self.read(recorder.finish()).outcome.folded()
-                call = "run_threads.<locals>.call" if qualified else "call"
-                for name in ("burn", call):
-                    wanted = re.compile(pattern.format(re.escape(name)))
-                    share = folded.weight(lambda frames, wanted=wanted: any(map(wanted.fullmatch, frames)))
-                    self.assertGreater(share, 0.5 * folded.total, folded.summary(3))
+    def test_folded_frames_say_lines_when_they_are_wanted(self):
+        program = self.program("known_shares.py", 5)
+        recorder = Recorder(self, program.pid, "--lines", "yes")
+        program.play()
+        self.check_folded(self.read(recorder.finish()).outcome.folded(), r"{} \(directed\.py:\d+\)")
+
+    def check_folded(self, folded, pattern):
+        call = "run_threads.<locals>.call" if self.PYTHON.version >= (3, 11) else "call"
+        for name in ("burn", call):
+            wanted = re.compile(pattern.format(re.escape(name)))
+            share = folded.weight(lambda frames, wanted=wanted: any(map(wanted.fullmatch, frames)))
+            self.assertGreater(share, 0.5 * folded.total, folded.summary(3))
 
 
 # ---------------------------------------------------------------------------------------------
@@ -180,7 +182,8 @@ class Situations(PythonCase):
         other = others[:1] if self.PYTHON != python_interpreters.found()[0] else others[-1:]
         programs = [self.program("gil_fight.py"), self.program("async_chain.py"),
                     self.program("moments.py", *(python.path for python in other))]
-        stacks, gil, chain, moments = self.play(*programs)
+        profile, gil, chain, moments = self.record(*programs)
+        stacks = self.stacks_of(profile)
         of = [stacks.where(lambda stack, pid=program.pid: stack.labels["pid"] == pid) for program in programs]
         for name, check in (("waits for the GIL", lambda: self.check_gil(of[0], gil)),
                             ("coroutines", lambda: self.check_chain(of[1], chain)),

@@ -1,11 +1,14 @@
-"""Threads that use CPU time in known shares and sleep for known times, and say how much of each it was."""
+"""Threads that use CPU time in known shares and sleep for known times, and say how much of each it was.
+
+    known_shares.py [rounds]
+"""
 import sys
 import time
 
 import directed
 
 THREADS = 3
-ROUNDS = 20
+ROUNDS = int(sys.argv[1]) if len(sys.argv) > 1 else 20
 UNIT = 0.002  # seconds of CPU time
 # Function: (times in a round, seconds of each). Stops in the same C function, with the same native stack.
 SLEEPS = {"sleep_long": (1, 0.009), "sleep_middle": (2, 0.003), "sleep_short": (4, 0.001)}
