@@ -4,7 +4,8 @@
 /sleep      SHOP_SLEEP_MS (10) milliseconds in wait_for_stock
 /both       both
             Each answers with the number of its process.
-/stall      the longest time for which a thread of this process that only wants to go on did not; starts anew
+/account    as JSON, since it was asked for last: seconds in wait_for_stock, and `stall`, the longest time for which a
+            thread of this process that only wants to go on did not
 """
 import os
 import threading
@@ -16,7 +17,7 @@ CPU = float(os.environ.get("SHOP_CPU_MS", "5")) / 1000
 SLEEP = float(os.environ.get("SHOP_SLEEP_MS", "10")) / 1000
 
 app = flask.Flask(__name__)
-longest = [0.0]
+longest, slept = [0.0], []
 beating = threading.Lock()
 
 
@@ -39,12 +40,14 @@ def both_endpoint():
     return str(os.getpid())
 
 
-@app.route("/stall")
-def stall_endpoint():
+@app.route("/account")
+def account_endpoint():
     if beating.acquire(blocking=False):  # the first to ask starts it
         threading.Thread(target=beat, name="heartbeat", daemon=True).start()
-    stall, longest[0] = longest[0], 0.0
-    return str(stall)
+    account = {"stall": longest[0], "slept": sum(slept), "times": len(slept)}
+    longest[0] = 0.0
+    slept.clear()
+    return account
 
 
 def price_everything():
@@ -60,11 +63,13 @@ def one_price():
 
 
 def wait_for_stock():
+    begin = time.monotonic()
     time.sleep(SLEEP)
+    slept.append(time.monotonic() - begin)
 
 
 def beat():
     while True:
         begin = time.monotonic()
-        time.sleep(0.001)
+        time.sleep(0.002)
         longest[0] = max(longest[0], time.monotonic() - begin)
