@@ -70,7 +70,7 @@ class Finished:
 class Profiler:
     """A process that profiles until it gets SIGINT. Its files lie in `folder` and go with it."""
 
-    def __init__(self, command_for, pid):
+    def __init__(self, command_for, pid, settle_seconds=30):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="whyslow-bench-"))
         self.log = open(self.folder / "stderr", "w+", encoding="utf-8", errors="replace")
         command = list(map(str, command_for(pid, self.folder)))
@@ -79,13 +79,13 @@ class Profiler:
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=self.log, stdin=subprocess.DEVNULL,
                                         process_group=0)
         time.sleep(ATTACH_SECONDS)
-        self.settle()
+        self.settle(settle_seconds)
         if self.process.poll() is not None:
             raise RuntimeError(f"{' '.join(command)} ended at once: {self.read_log()}")
 
-    def settle(self):
+    def settle(self, most):
         """Setting up, as the kernel's verification of BPF programs, takes CPU time, and on a busy machine its while."""
-        step, most = 0.1, 30
+        step = 0.1
         end = time.monotonic() + most
         used = None
         while self.process.poll() is None and time.monotonic() < end:

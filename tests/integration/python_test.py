@@ -1,0 +1,291 @@
+#!/usr/bin/env python3
+"""Stacks of CPython, on each interpreter of this machine: native and Python frames in the order of their calls, true
+at the moment of each sample and each wait, with threads' names and waits for the GIL."""
+
+import pathlib
+import re
+import sys
+
+import python_interpreters
+import python_stacks
+import whyslow_testing as t
+from python_programs import LegalProgram, PythonProgram
+from python_stacks import judge
+from wait_rows import Recorder, WaitCase
+
+LOOP = "_PyEval_EvalFrameDefault"
+
+
+def follow(names, *wanted):
+    """These stand side by side in this order."""
+    return any(tuple(names[at:at + len(wanted)]) == wanted for at in range(len(names)))
+
+
+class PythonCase(WaitCase):
+    """PYTHON is the interpreter; a class for each is made below."""
+
+    PYTHON = None
+
+    def program(self, name, *arguments):
+        return self.kept(PythonProgram(self.PYTHON, name, *arguments))
+
+    def kept(self, program):
+        self.addCleanup(program.__exit__)
+        return program
+
+    def stacks_of(self, profile):
+        stacks = python_stacks.from_pprof(profile.pprof)
+        # The eval loop is never shown beside the frames that it runs.
+        shown = stacks.where(lambda stack: stack.python and any(
+            frame.name.startswith(LOOP) for frame in stack.frames if not frame.python))
+        self.assertEqual(shown, [], shown.text(3))
+        return stacks
+
+    def record(self, *programs):
+        """One profile of them all, and each one's truth."""
+        recorder = Recorder(self, ",".join(str(program.pid) for program in programs), "--frequency", 1000)
+        for program in programs:
+            program.begin()
+        truths = [program.truth() for program in programs]
+        return self.read(recorder.finish()), *truths
+
+
+# ---------------------------------------------------------------------------------------------
+
+class LegalPairs(PythonCase):
+    SECONDS = 1.5
+    # At 100 Hz nearly all stacks are those of waits; the rates after it add those on CPUs.
+    FREQUENCIES = (100, 1000, 5000)
+
+    def test_every_stack_is_possible_and_whole(self):
+        with LegalProgram(self.PYTHON) as program:
+            for frequency in self.FREQUENCIES:
+                outcome = self.attach(program.pid, "--duration", f"{self.SECONDS}s", "--frequency", frequency,
+                                      *self.OPTIONS, mode="wall")
+                stacks = self.stacks_of(self.read(outcome))
+                with self.subTest(f"{frequency} Hz"):
+                    self.check(program.legal, stacks, frequency)
+
+    def check(self, legal, stacks, frequency):
+        found = judge(stacks, legal)
+        print(f"{self.PYTHON}, {frequency} Hz: {found.text()}", flush=True)
+        self.assertEqual(found.impossible, 0, found.text())
+        # So that nothing is right only because nothing was seen.
+        self.assertGreater(found.stacks, 1000, found.text())
+        self.assertLess(found.without_python, 0.1 * found.stacks, stacks.where(
+            lambda stack: stack.frames and not stack.python).text())
+        self.assertLess(found.cut, 0.1 * found.stacks, stacks.where(lambda stack: stack.cut).text(4))
+        self.assertGreater(found.deepest, 200)
+        seen = {name for stack in stacks for name in stack.names}
+        for root in ("walk_hops", "dive", "walk_generators", "walk_callbacks", "walk_objects", "walk_flow", "short_root",
+                     "ask", "answer", "ping", "pong"):
+            self.assertIn(root, seen)
+        self.check_thread_names(stacks)
+        self.check_callbacks(legal, stacks)
+
+    def check_thread_names(self, stacks):
+        for name in ("walk_hops", "dive", "ask", "pong"):
+            labels = {stack.labels.get("python_thread") for stack in stacks.with_function(name)}
+            self.assertEqual(labels, {name})
+
+    def check_callbacks(self, legal, stacks):
+        """sorted() stands between the function that calls it and the key function that it calls."""
+        through = stacks.where(lambda stack: any(
+            follow([legal.key(frame) for frame in stack.python], *pair) for pair in legal.through_c))
+        self.assertGreater(len(through), 0)
+        if not self.has_symbols():
+            legal.through_c = {pair: [""] for pair in legal.through_c}  # any native frame
+        wrong = through.where(lambda stack: legal.misplaced(stack.frames))
+        self.assertEqual(wrong, [], wrong.text(3))
+
+    def has_symbols(self):
+        path = pathlib.Path(self.PYTHON.path).resolve()
+        for file in (path, *path.parent.parent.glob("lib/libpython3.*.so.*")):
+            if b"\0list_sort" in file.read_bytes():
+                return True
+        return False
+
+
+# ---------------------------------------------------------------------------------------------
+
+class KnownShares(PythonCase):
+    def test_cpu_shares_and_sleeps_are_those_of_the_program(self):
+        profile, truth = self.record(self.program("known_shares.py"))
+        stacks = self.stacks_of(profile)
+        with self.subTest("shares"):
+            self.check_shares(stacks, truth)
+        with self.subTest("sleeps"):
+            self.check_sleeps(stacks, truth)
+        with self.subTest("threads"):
+            self.check_threads(stacks, truth)
+        with self.subTest("folded"):
+            self.check_folded(profile.outcome.folded(), r"{} \(directed\.py\)")
+
+    def check_shares(self, stacks, truth):
+        true = {}
+        for thread in truth.values():
+            for name, seconds in thread["cpu"].items():
+                true[name] = true.get(name, 0) + seconds
+        mine = {name: stacks.on_cpu().with_function(name).cpu / 1e9 for name in true}
+        for name, seconds in true.items():
+            self.assertAlmostEqual(mine[name] / sum(mine.values()), seconds / sum(true.values()), delta=0.07, msg=mine)
+        self.assertAlmostEqual(sum(mine.values()), sum(true.values()), delta=0.1 * sum(true.values()), msg=mine)
+
+    # The stops of all five have one native stack; only their Python frames tell them apart.
+    def check_sleeps(self, stacks, truth):
+        for name in ("sleep_long", "sleep_middle", "sleep_short", "first_caller", "second_caller"):
+            rows = stacks.of_kind("sleep").with_function(name)
+            accounts = [thread["slept"][name] for thread in truth.values()]
+            self.assertEqual(rows.weight, sum(row["count"] for row in accounts), name + rows.text())
+            self.assertGreaterEqual(rows.wait / 1e9, sum(row["least"] for row in accounts), name + rows.text())
+            self.assertLessEqual(rows.wait / 1e9, sum(row["most"] for row in accounts), name + rows.text())
+        callers = stacks.with_function("shared_sleep")
+        neither = callers.where(lambda stack: stack.has("first_caller") == stack.has("second_caller"))
+        self.assertEqual(neither, [], neither.text())
+
+    def check_threads(self, stacks, truth):
+        names = {}
+        for stack in stacks.where(lambda stack: stack.has("work")):
+            names.setdefault(stack.labels["tid"], set()).add(stack.labels.get("python_thread"))
+        self.assertEqual(names, {thread["tid"]: {name} for name, thread in truth.items()})
+
+    def test_without_python_frames_when_they_are_not_wanted(self):
+        program = self.program("known_shares.py", 5)
+        recorder = Recorder(self, program.pid, "--python", "no")
+        program.play()
+        stacks = python_stacks.from_pprof(self.read(recorder.finish()).pprof)
+        self.assertEqual(stacks.where(lambda stack: stack.python), [])
+        loops = stacks.where(lambda stack: any(frame.name.startswith(LOOP) for frame in stack.frames))
+        self.assertGreater(loops.cpu, 0.5 * stacks.cpu, stacks.text())
+
+    def test_folded_frames_say_lines_when_they_are_wanted(self):
+        program = self.program("known_shares.py", 5)
+        recorder = Recorder(self, program.pid, "--lines", "yes")
+        program.play()
+        self.check_folded(self.read(recorder.finish()).outcome.folded(), r"{} \(directed\.py:\d+\)")
+
+    def check_folded(self, folded, pattern):
+        call = "run_threads.<locals>.call" if self.PYTHON.version >= (3, 11) else "call"
+        for name in ("burn", call):
+            wanted = re.compile(pattern.format(re.escape(name)))
+            share = folded.weight(lambda frames, wanted=wanted: any(map(wanted.fullmatch, frames)))
+            self.assertGreater(share, 0.5 * folded.total, folded.summary(3))
+
+
+# ---------------------------------------------------------------------------------------------
+
+class Situations(PythonCase):
+    """Programs that do not disturb one another much, in one profile."""
+
+    def test_what_several_programs_do(self):
+        others = [python for python in python_interpreters.found() if python.version[:2] != self.PYTHON.version[:2]]
+        other = others[:1] if self.PYTHON != python_interpreters.found()[0] else others[-1:]
+        programs = [self.program("gil_fight.py"), self.program("async_chain.py"),
+                    self.program("moments.py", *(python.path for python in other))]
+        profile, gil, chain, moments = self.record(*programs)
+        stacks = self.stacks_of(profile)
+        of = [stacks.where(lambda stack, pid=program.pid: stack.labels["pid"] == pid) for program in programs]
+        for name, check in (("waits for the GIL", lambda: self.check_gil(of[0], gil)),
+                            ("coroutines", lambda: self.check_chain(of[1], chain)),
+                            ("threads of a moment", lambda: self.check_short_threads(of[2], moments)),
+                            ("forks", lambda: self.check_processes(stacks, moments)),
+                            ("another version", lambda: self.check_other(stacks, moments))):
+            with self.subTest(name):
+                check()
+
+    def check_gil(self, stacks, truth):
+        """What a pause took too long is waits for the GIL, one for each pause however many slices it had."""
+        wanting = {row["tid"]: row for name, row in truth.items() if name.startswith("wanting")}
+        holder = truth["holder"]["tid"]
+        rows = stacks.with_function("want_gil")
+        gil = rows.of_kind("gil")
+        without = sum(row["without"] for row in wanting.values())
+        self.assertLessEqual(gil.wait / 1e9, 1.01 * without, gil.text())
+        self.assertGreater(gil.wait / 1e9, 0.7 * without, rows.text())
+        self.assertLessEqual(gil.weight, 1.1 * sum(row["pauses"] for row in wanting.values()), gil.text())
+        others = rows.of_kind("condition", "futex", "mutex", "semaphore")
+        self.assertLess(others.wait, 0.05 * gil.wait, others.text())
+        # The holder lets go of it, and of those who want it the first one passes it on.
+        by_holder = gil.where(lambda stack: stack.labels.get("waker_tid") == holder)
+        self.assertGreater(by_holder.wait, 0.35 * gil.wait, gil.text())
+        named = gil.where(lambda stack: stack.labels.get("waker_tid") in {holder, *wanting})
+        self.assertGreater(named.wait, 0.9 * gil.wait, gil.text())
+        # In its one C function the holder is on the CPU, and does not wait for what it has.
+        self.assertAlmostEqual(stacks.with_function("hold_gil").on_cpu().cpu / 1e9, truth["holder"]["held"],
+                               delta=0.3 * truth["holder"]["held"])
+
+    def check_chain(self, stacks, truth):
+        first, second = stacks.on_cpu().with_function("first_work"), stacks.on_cpu().with_function("second_work")
+        self.assertAlmostEqual((first.cpu + second.cpu) / 1e9, truth["cpu"], delta=0.25 * truth["cpu"])
+        wrong = first.where(lambda stack: not follow(
+            stack.names, "first_outer", "first_middle", "first_inner", "first_work"))
+        self.assertEqual(wrong, [], wrong.text())
+        wrong = second.where(lambda stack: not follow(stack.names, "second_middle", "second_stream", "second_work"))
+        self.assertEqual(wrong, [], wrong.text())
+        both = stacks.where(lambda stack: any(name.startswith("first_") for name in stack.names)
+                            and any(name.startswith("second_") for name in stack.names))
+        self.assertEqual(both, [], both.text())
+
+    def check_short_threads(self, stacks, truth):
+        rows = stacks.with_function("short_work")
+        self.assertEqual({stack.labels.get("python_thread") for stack in rows},
+                         {f"short {number}" for number in range(truth["times"])}, rows.text())
+        cpu = truth["times"] * truth["cpu"]
+        self.assertAlmostEqual(rows.on_cpu().cpu / 1e9, cpu, delta=0.3 * cpu, msg=rows.text())
+        self.check_pause(rows.with_function("short_pause"), truth, truth["times"])
+
+    def check_processes(self, stacks, truth):
+        for kind, function in (("forked", "fork"), ("multiprocessing fork", "spawned"),
+                               ("multiprocessing spawn", "spawned")):
+            for pid in truth[kind]:
+                rows = stacks.where(lambda stack, pid=pid: stack.labels["pid"] == pid)
+                self.check_pause(rows.with_function(f"{function}_pause").with_function(f"{function}_work"), truth, 1)
+                burnt = rows.with_function(f"{function}_work").on_cpu().cpu / 1e9
+                self.assertAlmostEqual(burnt, truth["cpu"], delta=0.4 * truth["cpu"], msg=kind + rows.text())
+
+    def check_other(self, stacks, truth):
+        if not truth["other"]:
+            self.skipTest("there is only one interpreter")
+        for pid in truth["other"]:
+            rows = stacks.where(lambda stack, pid=pid: stack.labels["pid"] == pid)
+            inner = rows.with_function("in_other_inner")
+            wrong = inner.where(lambda stack: not follow(stack.names, "<module>", "in_other", "in_other_inner"))
+            self.assertEqual(wrong, [], wrong.text())
+            self.assertEqual({frame.file for stack in inner for frame in stack.python if frame.plain == "in_other"},
+                             {"<string>"}, rows.text())
+            self.check_pause(inner, truth, 1)
+
+    def check_pause(self, rows, truth, count):
+        sleeps = rows.of_kind("sleep")
+        self.assertEqual(sleeps.weight, count, rows.text())
+        self.assertGreaterEqual(sleeps.wait / 1e9, count * truth["pause"], rows.text())
+
+
+# ---------------------------------------------------------------------------------------------
+
+def make_cases():
+    """One class for each kind of test and interpreter, so that one of them can be run alone."""
+    for python in python_interpreters.found():
+        for base in (LegalPairs, KnownShares, Situations):
+            name = f"{base.__name__}{python.test_name}"
+            globals()[name] = type(name, (base,), {"PYTHON": python, "__module__": __name__})
+    for base in (LegalPairs, KnownShares, Situations):
+        del globals()[base.__name__]
+
+
+def refusal():
+    if "--python" not in t.help_of("attach"):
+        return "this build has no --python"
+    if not python_interpreters.found():
+        return "there is no CPython from 3.8 on (WHYSLOW_PYTHONS)"
+    return None
+
+
+make_cases()
+
+if __name__ == "__main__":
+    if refusal():
+        print(f"SKIPPED: {refusal()}")
+        sys.exit(t.SKIPPED)
+    python_interpreters.say()
+    t.main()
