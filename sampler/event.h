@@ -117,6 +117,8 @@ struct WaitsEnded {
   OffCpu why = OffCpu::kBlocked;
   bool uninterruptible = false;  // no signal ends it
   bool for_device = false;       // the kernel counts it as waiting for input or output
+  bool for_gil = false;          // of CPython
+  bool for_time = false;         // by a call that waits for descriptors, but of none
   int32_t system_call = -1;
   std::shared_ptr<const WaitObject> object;  // null: none, or unknown
   PythonStackId python = kNoPythonStack;     // told before

@@ -2,6 +2,7 @@
 
 #include <absl/strings/str_format.h>
 
+#include <algorithm>
 #include <array>
 #include <iterator>
 #include <utility>
@@ -142,6 +143,37 @@ void ProfileWriter::AddCpuRow(const CpuTimeRow& row) {
   builder_.AddSample(stack, builder_.AddLabels(labels), values);
 }
 
+void ProfileWriter::NamePythonThread(Tid tid, std::string_view name) {
+  const StringIndex text = builder_.AddString(name);
+  PythonName& known = python_names_[tid];
+  known.is_one_of_several |= known.name != kEmptyString && known.name != text;
+  known.name = text;
+}
+
+void ProfileWriter::ForgetPythonThread(Tid tid) {
+  const auto known = python_names_.find(tid);
+  if (known != python_names_.end()) {
+    known->second = {.name = kEmptyString, .is_one_of_several = true};
+  }
+}
+
+Profile ProfileWriter::Build() && {
+  const StringIndex tid_key = builder_.AddString("tid");
+  const StringIndex name_key = builder_.AddString("python_thread");
+  Profile profile = std::move(builder_).Build();
+  for (LabelSet& set : profile.label_sets) {
+    const auto tid = std::ranges::find(set.labels, tid_key, &Label::key);
+    if (tid == set.labels.end()) {
+      continue;
+    }
+    const auto row = python_names_.find(Tid{static_cast<int32_t>(tid->number)});
+    if (row != python_names_.end() && !row->second.is_one_of_several) {
+      set.labels.push_back({.key = name_key, .text = row->second.name});
+    }
+  }
+  return profile;
+}
+
 std::vector<Label> ProfileWriter::ThreadLabels(Pid pid, Tid tid, StringIndex thread_name) {
   std::vector<Label> labels;
   labels.push_back({.key = builder_.AddString("thread"), .text = thread_name});
@@ -156,8 +188,11 @@ std::vector<Label> ProfileWriter::ThreadLabels(Pid pid, Tid tid, StringIndex thr
   if (tid != kNoTid) {
     labels.push_back(builder_.NumberLabel("tid", Number(tid)));
   }
-  if (const auto name = python_names_.find(tid); name != python_names_.end()) {
-    labels.push_back({.key = builder_.AddString("python_thread"), .text = name->second});
+  if (const auto row = python_names_.find(tid); row != python_names_.end()) {
+    const PythonName& name = row->second;
+    if (name.is_one_of_several && name.name != kEmptyString) {
+      labels.push_back({.key = builder_.AddString("python_thread"), .text = name.name});
+    }
   }
   return labels;
 }

@@ -62,11 +62,10 @@ class ProfileWriter {
     return builder_.AddStack(leaf_first);
   }
   void NameProcess(Pid pid, StringIndex name) { process_names_[pid] = name; }
-  // As the program calls it; for rows that are added from now on.
-  void NamePythonThread(Tid tid, std::string_view name) {
-    python_names_[tid] = builder_.AddString(name);
-  }
-  void ForgetPythonThread(Tid tid) { python_names_.erase(tid); }
+  // As the program calls it.
+  void NamePythonThread(Tid tid, std::string_view name);
+  // The number is a new thread's.
+  void ForgetPythonThread(Tid tid);
   void AddCpuRow(const CpuTimeRow& row);
   void AddWaitRow(const WaitTimeRow& row);
   // Frames in code that comes are named at once: its place may be taken by other code soon.
@@ -77,7 +76,7 @@ class ProfileWriter {
 
   const Profile& profile() const { return builder_.profile(); }
   Profile& header() { return builder_.header(); }
-  Profile Build() && { return std::move(builder_).Build(); }
+  Profile Build() &&;
   std::vector<ModuleNames> TakeModuleNames();
 
  private:
@@ -99,7 +98,13 @@ class ProfileWriter {
   std::vector<KernelCodeChanged> gone_kernel_code_;  // was there before us
   StackIndex not_sampled_;
   absl::flat_hash_map<Pid, StringIndex> process_names_;
-  absl::flat_hash_map<Tid, StringIndex> python_names_;
+  // A name is known some time after the thread's first rows: labels get it at the end. Of threads
+  // with several, rows get the one of their time.
+  struct PythonName {
+    StringIndex name = kEmptyString;  // empty: not known now
+    bool is_one_of_several = false;
+  };
+  absl::flat_hash_map<Tid, PythonName> python_names_;
   // One row a module and executable segment; keyed by the module's address and the segment's.
   absl::flat_hash_map<std::pair<const ModuleFile*, uint64_t>, ModuleIndex> file_modules_;
   std::map<ModuleIndex, ModuleFileRef> files_;

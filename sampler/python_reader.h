@@ -14,11 +14,11 @@ class PythonReader {
  public:
   virtual ~PythonReader() = default;
 
-  // Is shown every event of the targets, in the order of time; those that were there at the attach
-  // twice. Where to walk from now on in the process that the event is about; null: as before.
+  // Is shown mappings, names, forks and exits of targets as soon as they are read. Where to walk
+  // from now on in the process that the event is about; null: as before.
   virtual const python_walk_layout* Look(const Event& event) = 0;
-  // Appends what is to be told of `event` beside it, after Look.
-  virtual void Tell(const Event& event, std::vector<Event>& out) = 0;
+  // Appends what is to be told behind this mapping of a target, when its time has come.
+  virtual void Tell(const MappingAdded& mapping, Instant when, std::vector<Event>& out) = 0;
   // Finds out what the raw frames mean: soon, before the code is gone. Appends what is to be told
   // beside it.
   virtual void Read(PythonStack& stack, Instant when, std::vector<Event>& out) = 0;

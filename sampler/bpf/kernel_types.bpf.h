@@ -82,6 +82,7 @@ struct task_struct {
   struct files_struct* files;
   int* clear_child_tid;
   __u64 start_time;
+  struct task_struct* group_leader;
   struct thread_struct thread;
 };
 

@@ -15,6 +15,8 @@ enum {
   kPythonPatience = 8,        /* times that a thread without one is looked for at once */
   kPythonRetry = 20000000,    /* then once in as many nanoseconds */
   kPythonTellAgain = 2000000000,
+  kPythonWakeEvery = 5000000,
+  kPythonIsYoung = 2000000000,
 };
 
 struct {
@@ -58,6 +60,7 @@ struct python_scratch {
   __u64 last_code;
   __u32 last_check;
   __u32 unused;
+  __u64 woke_at;  // user space
   __u8 frame_bytes[PYTHON_MOST_FRAME_SIZE];
   __u8 code_bytes[PYTHON_MOST_CODE_SIZE];
   struct python_stack_record record;
@@ -127,7 +130,7 @@ __noinline __u64 find_python_thread(__u32 process, __u64 thread_pointer) {
 
 static __always_inline __u64 python_thread_of(const struct python_walk_layout* layout,
                                               __u32 process, __u32 thread, __u64 thread_pointer,
-                                              __u64 now) {
+                                              __u64 now, int* is_new) {
   struct python_thread* known = bpf_map_lookup_elem(&python_threads, &thread);
   if (known && known->state && user_word(known->state + layout->thread_id) == thread_pointer &&
       python_frame_of(layout, known->state)) {
@@ -141,6 +144,7 @@ static __always_inline __u64 python_thread_of(const struct python_walk_layout* l
     found.misses = known && !known->state ? known->misses + 1 : 1;
     found.retry_at = found.misses > kPythonPatience ? now + kPythonRetry : 0;
   }
+  *is_new = found.state != 0;
   bpf_map_update_elem(&python_threads, &thread, &found, BPF_ANY);
   return found.state;
 }
@@ -230,7 +234,9 @@ static __always_inline __u64 walk_python_frames(struct python_scratch* room, __u
       break;
     }
   }
-  room->record.is_cut = room->frame != 0;
+  // Where a generator is being left, or a frame linked, the chain ends too early for a moment.
+  __u32 outermost = (room->record.count - 1) & (PYTHON_MOST_FRAMES - 1);
+  room->record.is_cut = room->frame != 0 || !room->record.frames[outermost].is_entry;
   return room->hash | 1;
 }
 
@@ -242,7 +248,8 @@ static __always_inline __u64 python_stack_of(struct task_struct* task, __u32 pro
   if (!layout) {
     return 0;
   }
-  __u64 state = python_thread_of(layout, process, thread, thread_pointer_of(task), now);
+  int is_new = 0;
+  __u64 state = python_thread_of(layout, process, thread, thread_pointer_of(task), now, &is_new);
   __u64 frame = state ? python_frame_of(layout, state) : 0;
   if (!frame) {
     return 0;
@@ -265,8 +272,14 @@ static __always_inline __u64 python_stack_of(struct task_struct* task, __u32 pro
   record->stack = stack;
   __u64 size = sizeof(*record) -
                (PYTHON_MOST_FRAMES - (__u64)record->count) * sizeof(struct python_raw_frame);
-  if (size <= sizeof(*record) &&
-      !bpf_ringbuf_output(&python_records, record, size, BPF_RB_NO_WAKEUP)) {
+  // A new thread or process may be gone soon, and with it names.
+  __u64 flags = BPF_RB_NO_WAKEUP;
+  int is_young = is_new || now - BPF_CORE_READ(task, group_leader, start_time) < kPythonIsYoung;
+  if (is_young && now - room->woke_at > kPythonWakeEvery) {
+    room->woke_at = now;
+    flags = BPF_RB_FORCE_WAKEUP;
+  }
+  if (size <= sizeof(*record) && !bpf_ringbuf_output(&python_records, record, size, flags)) {
     bpf_map_update_elem(&python_stacks, &stack, &now, BPF_ANY);
   }
   return stack;

@@ -66,6 +66,8 @@ void PythonTracer::Leave(Pid pid) {
   bpf_map_delete_elem(layouts_, &process);
 }
 
+int PythonTracer::fd() const { return ring_buffer__epoll_fd(ring_.get()); }
+
 int PythonTracer::OnRecord(void* self, void* data, size_t size) {
   auto& tracer = *static_cast<PythonTracer*>(self);
   const int next = ++tracer.records_ < kMostRecords ? 0 : -ECANCELED;

@@ -28,6 +28,8 @@ class PythonTracer {
   void Walk(Pid pid, const python_walk_layout& layout);
   void Leave(Pid pid);
 
+  // Is readable when something should be taken soon.
+  int fd() const;
   // Stacks that are new since the last call, as events with raw frames.
   void Take(std::vector<Event>& out);
   // Which stack a sample of the clock was on; once. Those of samples whose records have been read

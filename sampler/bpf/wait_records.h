@@ -49,6 +49,8 @@ enum wait_why {
 enum wait_flag {
   WAIT_UNINTERRUPTIBLE = 1,
   WAIT_FOR_DEVICE = 2,
+  WAIT_FOR_GIL = 4,
+  WAIT_FOR_TIME = 8, /* poll and select of nothing */
 };
 
 /* Set before the programs are loaded. */
@@ -110,6 +112,13 @@ struct wait_thread {
   __u64 account;     /* the kernel's account of that at the last switch that was seen; 0: unknown */
   __u64 stolen;      /* it was on a CPU, but the hypervisor or an interrupt had that */
   struct wait_key key;
+  /* Who waits for the GIL wakes up every 5 ms to ask for it: one wait, whose slices so far are
+   * these. */
+  struct wait_key slices_key;
+  __u64 slices;           /* 0: there are none */
+  __u64 slices_blocked;   /* nanoseconds */
+  __u64 slices_run_queue; /* likewise */
+  __u64 slices_ended_at;
 };
 
 /* Where a process has code, in order. Ranges that are not used begin at the largest number below

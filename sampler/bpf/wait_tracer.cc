@@ -118,6 +118,8 @@ WaitsEnded WaitsOf(const wait_key& key) {
   waits.why = key.why <= WAIT_FROZEN ? static_cast<OffCpu>(key.why) : OffCpu::kBlocked;
   waits.uninterruptible = (key.flags & WAIT_UNINTERRUPTIBLE) != 0;
   waits.for_device = (key.flags & WAIT_FOR_DEVICE) != 0;
+  waits.for_gil = (key.flags & WAIT_FOR_GIL) != 0;
+  waits.for_time = (key.flags & WAIT_FOR_TIME) != 0;
   waits.system_call = key.system_call;
   waits.python = PythonStackId{key.python};
   waits.waker = key.waker == 0 ? kNoTid : Tid{static_cast<int32_t>(key.waker)};
@@ -497,15 +499,23 @@ void LibbpfTracer::AddInProgress(Instant when, std::vector<Event>& out) {
                                         .why = OffCpu::kStolen,
                                         .times = {.total = state.stolen}}});
     }
-    if (state.off_since == 0 || state.off_since >= end) {
+    const bool is_off = state.off_since != 0 && state.off_since < end;
+    if (!is_off && state.slices == 0) {
       return;
     }
-    WaitsEnded waits = WaitsWithObject(state.key);
-    const bool was_woken = state.woken_at >= state.off_since && state.woken_at < end;
-    const uint64_t blocked = (was_woken ? state.woken_at : end) - state.off_since;
+    // Slices go before: at the end of the profile, too, they are one wait.
+    WaitsEnded waits = WaitsWithObject(state.slices != 0 ? state.slices_key : state.key);
+    uint64_t blocked = state.slices != 0 ? state.slices_blocked : 0;
+    uint64_t run_queue = state.slices != 0 ? state.slices_run_queue : 0;
+    if (is_off) {
+      const bool was_woken = state.woken_at >= state.off_since && state.woken_at < end;
+      const uint64_t last = (was_woken ? state.woken_at : end) - state.off_since;
+      blocked += last;
+      run_queue += end - state.off_since - last;
+      waits.still_waiting = 1;
+    }
     waits.times.Add(blocked);
-    waits.run_queue = Nanoseconds(static_cast<int64_t>(end - state.off_since - blocked));
-    waits.still_waiting = 1;
+    waits.run_queue = Nanoseconds(static_cast<int64_t>(run_queue));
     out.push_back({.when = when, .what = std::move(waits)});
   });
 }

@@ -623,6 +623,26 @@ static __always_inline __u64 object_of(struct task_struct* task, struct pt_regs*
   return object;
 }
 
+static __always_inline __u16 is_for_time(struct pt_regs* regs, __s32 nr) {
+  __u8 rule = rule_of(nr);
+  __u64 count = rule == WAIT_FD_POLL ? argument_of(regs, 1) : argument_of(regs, 0);
+  int is_poll = rule == WAIT_FD_POLL || rule == WAIT_FD_SELECT;
+  return is_poll && (__u32)count == 0 ? WAIT_FOR_TIME : 0;
+}
+
+// Up to 3.11 the GIL is a part of _PyRuntime, later of an interpreter's state, the first of which
+// is a part of it.
+static __always_inline __u16 is_for_gil(__u32 process, struct pt_regs* regs, __s32 nr) {
+  if (!is_lock(nr)) {
+    return 0;
+  }
+  struct python_walk_layout* layout = bpf_map_lookup_elem(&python_layouts, &process);
+  __u64 word = argument_of(regs, 0);
+  return layout && word - layout->runtime_begin < layout->runtime_end - layout->runtime_begin
+             ? WAIT_FOR_GIL
+             : 0;
+}
+
 // ---- A thread leaves its CPU, is woken, comes back ----------------------------------------------
 
 static __always_inline int is_throttled(struct task_struct* task) {
@@ -700,19 +720,12 @@ static __always_inline struct wait_sum* sum_in(void* sums, struct wait_key* key)
   return bpf_map_lookup_elem(sums, key);
 }
 
-__noinline int add_up(struct wait_thread* thread, __u64 now) {
-  if (!thread) {
+__noinline int add_wait(struct wait_key* key, __u64 blocked, __u64 run_queue) {
+  if (!key) {
     return 0;
   }
-  __u64 total = now - thread->off_since;
-  __u64 run_queue = 0;
-  // Who was not blocked was not woken either.
-  if (thread->woken_at >= thread->off_since && thread->woken_at < now) {
-    run_queue = now - thread->woken_at;
-  }
-  __u64 blocked = total - run_queue;
-  struct wait_key key = thread->key;
-  struct wait_sum* sum = shared.epoch & 1 ? sum_in(&sums_odd, &key) : sum_in(&sums_even, &key);
+  struct wait_key copy = *key;
+  struct wait_sum* sum = shared.epoch & 1 ? sum_in(&sums_odd, &copy) : sum_in(&sums_even, &copy);
   if (!sum) {
     __sync_fetch_and_add(&shared.lost_waits, 1);
     return 0;
@@ -730,8 +743,54 @@ __noinline int add_up(struct wait_thread* thread, __u64 now) {
   return 1;
 }
 
+static __always_inline void end_slices(struct wait_thread* thread) {
+  if (thread->slices) {
+    add_wait(&thread->slices_key, thread->slices_blocked, thread->slices_run_queue);
+    thread->slices = 0;
+  }
+}
+
+// Does the wait that begins go on with the one whose slices are kept?
+static __always_inline int continues_slices(struct wait_thread* thread, __u64 now) {
+  enum { kBetween = 1000000 };
+  return thread->slices && (thread->key.flags & WAIT_FOR_GIL) &&
+         thread->key.stack == thread->slices_key.stack &&
+         thread->key.python == thread->slices_key.python &&
+         now - thread->slices_ended_at < kBetween;
+}
+
+__noinline int add_up(struct wait_thread* thread, __u64 now) {
+  if (!thread) {
+    return 0;
+  }
+  __u64 total = now - thread->off_since;
+  __u64 run_queue = 0;
+  // Who was not blocked was not woken either.
+  if (thread->woken_at >= thread->off_since && thread->woken_at < now) {
+    run_queue = now - thread->woken_at;
+  }
+  __u64 blocked = total - run_queue;
+  // For the GIL, and the time was over.
+  int is_slice = (thread->key.flags & WAIT_FOR_GIL) && !thread->key.waker;
+  if (thread->slices) {
+    blocked += thread->slices_blocked;
+    run_queue += thread->slices_run_queue;
+    thread->slices = 0;
+  }
+  if (is_slice) {
+    thread->slices_key = thread->key;
+    thread->slices = 1;
+    thread->slices_blocked = blocked;
+    thread->slices_run_queue = run_queue;
+    thread->slices_ended_at = now;
+    return 1;
+  }
+  return add_wait(&thread->key, blocked, run_queue);
+}
+
 static __always_inline void end_thread(struct task_struct* task, struct wait_thread* thread,
                                        __u64 now) {
+  end_slices(thread);
   struct ended_thread* ended = bpf_ringbuf_reserve(&ended_threads, sizeof(*ended), 0);
   if (ended) {
     ended->when = now;
@@ -811,6 +870,7 @@ static __always_inline void leave(void* context, struct task_struct* task,
   thread->woken_early = 0;
   thread->off_since = now;
   if (key->why == WAIT_PREEMPTED || key->why == WAIT_THROTTLED) {
+    end_slices(thread);
     key->system_call = -1;  // anywhere: neither stack nor call tell anything
     return;
   }
@@ -822,10 +882,14 @@ static __always_inline void leave(void* context, struct task_struct* task,
       key->flags |= WAIT_FOR_DEVICE;
     }
     key->object = object_of(task, regs, nr);
+    key->flags |= is_for_time(regs, nr) | is_for_gil(key->process, regs, nr);
   }
   key->stack = stack_of(context, key, regs, now);
   if (constants.python) {
     key->python = python_stack_of(task, key->process, key->thread, now, PYTHON_AT_SWITCH);
+  }
+  if (!continues_slices(thread, now)) {
+    end_slices(thread);
   }
 }
 
@@ -1005,6 +1069,7 @@ int on_iteration(struct bpf_iter__task* context) {
   }
   if (begin.key.why == WAIT_BLOCKED) {
     // Not what is named in memory: here that would be the reader's own.
+    begin.key.flags |= is_for_time(regs, begin.key.system_call);
     begin.key.object = rule_of(begin.key.system_call) == WAIT_FD_FIRST
                            ? object_of(task, regs, begin.key.system_call)
                            : 0;

@@ -90,7 +90,8 @@ PerfEventSource::PerfEventSource(PerfEventSet events, const SamplerOptions& opti
       bpf_(std::move(bpf)),
       reader_(std::move(events), {.follow_children = options.follow_children,
                                   .switch_events = options.switch_events,
-                                  .waits = options.mode != CaptureMode::kCpu && bpf_ == nullptr}),
+                                  .waits = options.mode != CaptureMode::kCpu && bpf_ == nullptr,
+                                  .look = [this](const Event& event) { LookForPython(event); }}),
       targets_(options.follow_children) {}
 
 PerfEventSource::~PerfEventSource() = default;
@@ -292,9 +293,8 @@ absl::Status PerfEventSource::OpenThreads(AttachScan& scan) {
 }
 
 void PerfEventSource::DescribeFound(const AttachScan& scan) {
-  std::vector<Event> told;  // comes again, too
   for (Event& event : scan.Describe(attached_at_)) {
-    LookForPython(event, told);
+    LookForPython(event);
     if (tracer() != nullptr) {
       tracer()->Follow(event);  // again when it is given out, which changes nothing
     }
@@ -405,7 +405,7 @@ void PerfEventSource::TakePython() {
   AddAll(told);
 }
 
-void PerfEventSource::LookForPython(const Event& event, std::vector<Event>& told) {
+void PerfEventSource::LookForPython(const Event& event) {
   if (python_ == nullptr) {
     return;
   }
@@ -413,7 +413,6 @@ void PerfEventSource::LookForPython(const Event& event, std::vector<Event>& told
   if (layout != nullptr && bpf_ != nullptr && bpf_->python() != nullptr) {
     bpf_->python()->Walk(std::get<MappingAdded>(event.what).pid, *layout);
   }
-  python_->Tell(event, told);
 }
 
 void PerfEventSource::WalkSleeper(WaitStack& sleeper) {
@@ -477,16 +476,20 @@ void PerfEventSource::AwaitEndedThreads() {
 
 void PerfEventSource::ReadOn() {
   const Instant now = MonotonicClock::now();
-  const auto woken = reader_.Wait(stop_event_.get(), std::max(next_round_ - now, Nanoseconds()));
+  const int python = bpf_ != nullptr && bpf_->python() != nullptr ? bpf_->python()->fd() : -1;
+  const auto woken =
+      reader_.Wait(stop_event_.get(), python, std::max(next_round_ - now, Nanoseconds()));
   if (stop_) {
     Finish();
     return;
   }
   // A process that the BPF programs were not told of goes unsampled, which the profile shows as
   // time without samples: no reason to end it.
-  if (woken == RingReader::Woken::kSideband && MonotonicClock::now() < next_round_) {
+  const bool is_hasty = woken == RingReader::Woken::kSideband || woken == RingReader::Woken::kOther;
+  if (is_hasty && MonotonicClock::now() < next_round_) {
     reader_.ReadSideband();
     UpdateFilter().IgnoreError();
+    TakePython();
     return;
   }
   const Instant began = MonotonicClock::now();
@@ -557,7 +560,6 @@ void PerfEventSource::GiveOut(std::vector<Event>& out) {
     if (tracer() != nullptr) {
       tracer()->Follow(event);
     }
-    LookForPython(event, out);
     if (auto* sample = std::get_if<StackSample>(&event.what);
         sample != nullptr && bpf_ != nullptr && bpf_->python() != nullptr) {
       sample->python = bpf_->python()->StackOf(*sample, event.when);
@@ -571,6 +573,9 @@ void PerfEventSource::GiveOut(std::vector<Event>& out) {
     if (!is_switch || options_.switch_events) {
       Note(event, out);
       out.push_back(std::move(event));
+      if (python_ != nullptr && std::holds_alternative<MappingAdded>(out.back().what)) {
+        python_->Tell(MappingAdded(std::get<MappingAdded>(out.back().what)), given_until_, out);
+      }
     }
   }
   if (!more_to_give_ && switch_waits_ != nullptr && stage_ != Stage::kEnded) {

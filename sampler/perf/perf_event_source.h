@@ -101,7 +101,7 @@ class PerfEventSource final : public EventSource {
   void AddBaselines(const AttachScan& scan);
   void TakeWaits();
   void TakePython();
-  void LookForPython(const Event& event, std::vector<Event>& told);
+  void LookForPython(const Event& event);
   // Adds the Python frames of a thread that sleeps.
   void WalkSleeper(WaitStack& sleeper);
   void TakeStops();

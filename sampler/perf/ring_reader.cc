@@ -24,7 +24,7 @@ Pid PidOf(const Event& event) {
 
 RingReader::RingReader(PerfEventSet events, Options options)
     : events_(std::move(events)),
-      options_(options),
+      options_(std::move(options)),
       run_times_(events_.cpus(), MonotonicClock::now()) {}
 
 void RingReader::AddProcess(Pid pid) {
@@ -37,9 +37,9 @@ bool RingReader::IsWanted(const RecordOwner& owner) const {
   return owner.concerns_all || wanted_.contains(owner.pid);
 }
 
-RingReader::Woken RingReader::Wait(int wake, Nanoseconds timeout) {
+RingReader::Woken RingReader::Wait(int wake, int other, Nanoseconds timeout) {
   const std::vector<EventRing>& rings = events_.rings();
-  for (size_t i = polled_.size(); i <= rings.size(); ++i) {
+  for (size_t i = polled_.size(); i < rings.size() + 2; ++i) {
     polled_.push_back({.fd = -1, .events = POLLIN, .revents = 0});
   }
   for (size_t i = 0; i < rings.size(); ++i) {
@@ -53,6 +53,7 @@ RingReader::Woken RingReader::Wait(int wake, Nanoseconds timeout) {
                   .events = static_cast<int16_t>(hung_up ? 0 : POLLIN),
                   .revents = 0};
   }
+  polled_[rings.size()] = {.fd = other, .events = POLLIN, .revents = 0};
   polled_.back() = {.fd = wake, .events = POLLIN, .revents = 0};
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(timeout).count();
   if (poll(polled_.data(), polled_.size(), static_cast<int>(std::max<int64_t>(left, 0))) <= 0) {
@@ -61,7 +62,7 @@ RingReader::Woken RingReader::Wait(int wake, Nanoseconds timeout) {
   if ((polled_.back().revents & POLLIN) != 0) {
     return Woken::kWake;
   }
-  Woken woken = Woken::kTimeout;
+  Woken woken = (polled_[rings.size()].revents & POLLIN) != 0 ? Woken::kOther : Woken::kTimeout;
   for (size_t i = 0; i < rings.size(); ++i) {
     if ((polled_[i].revents & POLLIN) != 0) {
       woken = rings[i].role == RingRole::kSideband ? std::max(woken, Woken::kSideband)
@@ -86,6 +87,9 @@ void RingReader::Accept(Event event, absl::flat_hash_set<Tid>* started) {
   }
   if (auto* mapping = std::get_if<MappingAdded>(&event.what)) {
     opener_.Open(*mapping);
+  }
+  if (options_.look) {
+    options_.look(event);
   }
   order_.Add(std::move(event));
 }

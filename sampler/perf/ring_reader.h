@@ -6,6 +6,7 @@
 #include <poll.h>
 
 #include <cstdint>
+#include <functional>
 #include <utility>
 #include <vector>
 
@@ -26,6 +27,8 @@ class RingReader {
     bool follow_children = true;
     bool switch_events = false;  // pass them on; else they are only added up
     bool waits = false;          // and lost ones are lost waits
+    // Is shown mappings, names, forks and exits of wanted processes as soon as they are read.
+    std::function<void(const Event&)> look = {};
   };
   RingReader(PerfEventSet events, Options options);
 
@@ -40,9 +43,10 @@ class RingReader {
   // Puts an event of our own making in its place in time.
   void Add(Event event) { order_.Add(std::move(event)); }
 
-  // Waits until something is to be read, or `wake` is readable, or the time is over.
-  enum class Woken : uint8_t { kTimeout, kWake, kSideband, kRingFills };
-  Woken Wait(int wake, Nanoseconds timeout);
+  // Waits until something is to be read, or `wake` or `other` (-1: none) is readable, or the time
+  // is over.
+  enum class Woken : uint8_t { kTimeout, kWake, kOther, kSideband, kRingFills };
+  Woken Wait(int wake, int other, Nanoseconds timeout);
 
   // Mappings, names, forks and exits only. Cheap; gives nothing to Release yet.
   // Appends the threads that began to `started`, where it is not null.
@@ -84,7 +88,7 @@ class RingReader {
   MappedFileOpener opener_;
   EventOrder order_;
   RunTimeLedger run_times_;
-  std::vector<pollfd> polled_;  // one per ring, then the waker
+  std::vector<pollfd> polled_;  // one per ring, then the other, then the waker
   std::vector<Event> stops_;
   Instant copies_read_at_;
   uint64_t switches_ = 0;

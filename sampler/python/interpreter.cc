@@ -181,6 +181,8 @@ absl::StatusOr<std::optional<Interpreter>> FindInterpreter(const Mapping& mappin
     return Unreadable(version, std::string_view(why.data(), why.size()));
   }
   interpreter.layout = *std::move(layout);
+  interpreter.layout.walk.runtime_begin = interpreter.runtime.value();
+  interpreter.layout.walk.runtime_end = interpreter.runtime.value() + runtime->size;
   interpreter.layout.walk.interpreters =
       (interpreter.runtime + interpreter.layout.interpreters_head).value();
   AddLoop(symbols, mapping, interpreter);

@@ -11,6 +11,9 @@ namespace whyslow {
 namespace {
 
 // Programs give their threads names late, and other ones.
+constexpr size_t kMostEnded = 64;
+constexpr Nanoseconds kNameComes = std::chrono::milliseconds(5);
+constexpr int kTimesAtFirst = 16;
 constexpr Nanoseconds kNameHolds = std::chrono::seconds(1);
 
 // For stacks that were walked from outside; those that the kernel walks have numbers of its making.
@@ -79,12 +82,25 @@ void PythonProcesses::Fork(Pid parent, Pid child) {
   }
 }
 
+void PythonProcesses::End(Pid pid) {
+  if (!rows_.contains(pid)) {
+    return;
+  }
+  ended_.push_back(pid);
+  if (ended_.size() > kMostEnded) {
+    rows_.erase(ended_.front());
+    ended_.pop_front();
+  }
+}
+
 const python_walk_layout* PythonProcesses::Look(const Event& event) {
   if (const auto* mapping = std::get_if<MappingAdded>(&event.what)) {
     return rows_.contains(mapping->pid) ? nullptr : Open(mapping->pid, modules_.Resolve(*mapping));
   }
   if (const auto* started = std::get_if<ThreadStarted>(&event.what)) {
     if (started->parent_pid != kNoPid && started->pid != started->parent_pid) {
+      std::erase(ended_, started->pid);  // the number may have been used before
+      rows_.erase(started->pid);
       Fork(started->parent_pid, started->pid);  // the kernel's programs have told each other
     }
   } else if (const auto* named = std::get_if<ThreadNamed>(&event.what)) {
@@ -94,41 +110,38 @@ const python_walk_layout* PythonProcesses::Look(const Event& event) {
   } else if (const auto* exited = std::get_if<ThreadExited>(&event.what)) {
     const auto row = rows_.find(exited->pid);
     if (exited->tid == MainThreadOf(exited->pid)) {
-      rows_.erase(exited->pid);
+      End(exited->pid);
     } else if (row != rows_.end()) {
-      row->second->named_at.erase(exited->tid);
-      row->second->names.erase(exited->tid);
+      row->second->threads.erase(exited->tid);
     }
   }
   return nullptr;
 }
 
-void PythonProcesses::Tell(const Event& event, std::vector<Event>& out) {
-  const auto* mapping = std::get_if<MappingAdded>(&event.what);
-  if (mapping == nullptr) {
+void PythonProcesses::Tell(const MappingAdded& mapping, Instant when, std::vector<Event>& out) {
+  const auto row = rows_.find(mapping.pid);
+  if (row == rows_.end() || row->second->mapping.start != mapping.start) {
     return;
   }
-  const auto row = rows_.find(mapping->pid);
-  if (row == rows_.end() || row->second->mapping.start != mapping->start) {
-    return;
-  }
-  PythonFound found{.pid = mapping->pid, .version = row->second->process->version()};
+  PythonFound found{.pid = mapping.pid, .version = row->second->process->version()};
   for (const CodeRange& range : row->second->process->loop()) {
     found.loop.push_back({range.runtime, range.runtime + range.size});
   }
-  out.push_back({.when = event.when, .what = std::move(found)});
+  out.push_back({.when = when, .what = std::move(found)});
 }
 
 void PythonProcesses::NameThread(Row& row, Pid pid, Tid tid, Instant when,
                                  std::vector<Event>& out) {
-  Instant& named_at = row.named_at[tid];
-  if (named_at != Instant() && when - named_at < kNameHolds) {
+  ThreadName& thread = row.threads[tid];
+  const bool is_early = thread.name.empty() && thread.times_asked < kTimesAtFirst;
+  if (when - thread.asked_at < (is_early ? kNameComes : kNameHolds)) {
     return;
   }
-  named_at = when;
+  thread.asked_at = when;
+  ++thread.times_asked;
   std::optional<std::string> name = row.process->NameOfThread(tid);
-  if (name && row.names[tid] != *name) {
-    row.names[tid] = *name;
+  if (name && thread.name != *name) {
+    thread.name = *name;
     out.push_back({.when = when,
                    .what = PythonThreadNamed{.pid = pid, .tid = tid, .name = *std::move(name)}});
   }

@@ -4,6 +4,7 @@
 #include <absl/container/flat_hash_map.h>
 #include <absl/container/flat_hash_set.h>
 
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -24,7 +25,7 @@ namespace whyslow {
 class PythonProcesses final : public PythonReader {
  public:
   const python_walk_layout* Look(const Event& event) override;
-  void Tell(const Event& event, std::vector<Event>& out) override;
+  void Tell(const MappingAdded& mapping, Instant when, std::vector<Event>& out) override;
   void Read(PythonStack& stack, Instant when, std::vector<Event>& out) override;
   std::optional<PythonStack> Walk(Pid pid, Tid tid) override;
 
@@ -32,23 +33,29 @@ class PythonProcesses final : public PythonReader {
   std::vector<std::string> TakeProblems() { return std::exchange(problems_, {}); }
 
  private:
+  struct ThreadName {
+    std::string name;
+    Instant asked_at;
+    int times_asked = 0;
+  };
   struct Row {
     LiveMemory memory;
     Mapping mapping;  // for children, which have the same
     std::unique_ptr<PythonProcess> process;
-    absl::flat_hash_map<Tid, Instant> named_at;  // threads whose names were asked for
-    absl::flat_hash_map<Tid, std::string> names;
+    absl::flat_hash_map<Tid, ThreadName> threads;
     explicit Row(Pid pid) : memory(pid) {}
   };
 
   const python_walk_layout* Open(Pid pid, const Mapping& mapping);
   bool MayBePython(const Mapping& mapping);
   void Fork(Pid parent, Pid child);
+  void End(Pid pid);
   void NameThread(Row& row, Pid pid, Tid tid, Instant when, std::vector<Event>& out);
 
   ModuleTable modules_;
   absl::flat_hash_map<const ModuleFile*, bool> may_be_python_;
   absl::flat_hash_map<Pid, std::unique_ptr<Row>> rows_;
+  std::deque<Pid> ended_;                  // of those: what they did last is still to be told
   absl::flat_hash_set<std::string> told_;  // problems, each once
   std::vector<std::string> problems_;
 };

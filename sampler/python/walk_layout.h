@@ -26,7 +26,9 @@ enum python_entries {
 };
 
 struct python_walk_layout {
-  __u64 interpreters;        /* address of the pointer to the first interpreter state */
+  __u64 interpreters;  /* address of the pointer to the first interpreter state */
+  __u64 runtime_begin; /* _PyRuntime, which holds the GIL of the first interpreter */
+  __u64 runtime_end;
   __u64 code_mask;           /* bits of the word that names the code object which are address */
   __u32 interpreter_next;    /* in an interpreter state */
   __u32 interpreter_threads; /* likewise: the pointer to the first thread state */

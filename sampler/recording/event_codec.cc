@@ -95,6 +95,8 @@ struct Encoder {
     to.set_why(static_cast<uint32_t>(waits.why));
     to.set_uninterruptible(waits.uninterruptible);
     to.set_for_device(waits.for_device);
+    to.set_for_gil(waits.for_gil);
+    to.set_for_time(waits.for_time);
     to.set_system_call(waits.system_call);
     if (waits.object != nullptr) {
       EncodeObject(*waits.object, *to.mutable_object());
@@ -239,6 +241,8 @@ std::optional<What> DecodeWaits(const recording::WaitsEnded& from) {
   waits.why = static_cast<OffCpu>(from.why());
   waits.uninterruptible = from.uninterruptible();
   waits.for_device = from.for_device();
+  waits.for_gil = from.for_gil();
+  waits.for_time = from.for_time();
   waits.system_call = from.system_call();
   if (from.has_object()) {
     waits.object = DecodeObject(from.object());

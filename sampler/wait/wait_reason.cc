@@ -95,6 +95,11 @@ WaitReason ReasonOf(const WaitsEnded& waits) {
     reason.kind = KindOfHold(waits.why);
     return reason;
   }
+  if (waits.for_gil || waits.for_time) {
+    reason.kind = waits.for_gil ? WaitKind::kGil : WaitKind::kSleep;
+    reason.system_call = SystemCallOf(waits.system_call).name;
+    return reason;
+  }
   if (waits.stack == kNoWaitStack && waits.system_call < 0 && waits.still_waiting == 0) {
     return reason;
   }

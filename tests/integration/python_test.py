@@ -239,6 +239,8 @@ class Situations(PythonCase):
                                ("multiprocessing spawn", "spawned")):
             for pid in truth[kind]:
                 rows = stacks.where(lambda stack, pid=pid: stack.labels["pid"] == pid)
+                self.assertGreater(rows.weight, 0, kind)
+                self.assertGreater(len(rows.with_function(f"{function}_work")), 0, kind + rows.text())
                 self.check_pause(rows.with_function(f"{function}_pause").with_function(f"{function}_work"), truth, 1)
                 burnt = rows.with_function(f"{function}_work").on_cpu().cpu / 1e9
                 self.assertAlmostEqual(burnt, truth["cpu"], delta=0.4 * truth["cpu"], msg=kind + rows.text())
