@@ -148,6 +148,7 @@ struct PythonStack {
   PythonStackId id = kNoPythonStack;
   bool is_cut = false;  // there are more, which could not be read
   std::vector<python_raw_frame> raw;
+  RuntimeAddress outermost;         // the last of them in the target's memory; 0: not known
   std::vector<PythonFrame> frames;  // the same, read; where `raw` is empty
 };
 

@@ -200,6 +200,7 @@ __noinline int step_python_frame(__u32 moment) {
     return 0;
   }
   const __u8* bytes = room->frame_bytes;
+  __u64 frame = room->frame;
   room->frame = word_in(bytes, layout->frame_previous, PYTHON_MOST_FRAME_SIZE);
   __u32 count = room->record.count;
   __u32 entry = bytes[layout->frame_entry & (PYTHON_MOST_FRAME_SIZE - 1)];
@@ -219,6 +220,7 @@ __noinline int step_python_frame(__u32 moment) {
   room->hash = wait_hash(wait_hash(room->hash, raw->code ^ raw->is_entry),
                          raw->instruction ^ (__u64)raw->check << 32);
   room->record.count = count + 1;
+  room->record.outermost = frame;
   return 1;
 }
 

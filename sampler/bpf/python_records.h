@@ -28,7 +28,8 @@ struct python_stack_record {
   __u32 type;
   __u32 thread;
   __u64 when;
-  __u64 stack; /* its number: a hash of the process and of all below */
+  __u64 stack;     /* its number: a hash of the process and of the frames */
+  __u64 outermost; /* address of the last frame */
   __u32 process;
   __u16 count;
   __u16 is_cut; /* 1: the chain of frames did not end, or not where it should */

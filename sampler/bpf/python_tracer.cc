@@ -92,6 +92,7 @@ int PythonTracer::OnRecord(void* self, void* data, size_t size) {
                                                  .id = PythonStackId{record.stack},
                                                  .is_cut = record.is_cut != 0,
                                                  .raw = {record.frames, record.frames + count},
+                                                 .outermost = RuntimeAddress(record.outermost),
                                                  .frames = {}}});
   return next;
 }

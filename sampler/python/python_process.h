@@ -15,6 +15,7 @@
 #include "sampler/python/code_reader.h"
 #include "sampler/python/interpreter.h"
 #include "sampler/python/objects.h"
+#include "sampler/python/thread_names.h"
 #include "sampler/python/thread_numbers.h"
 #include "sampler/python/thread_walk.h"
 #include "sampler/python_frames.h"
@@ -51,10 +52,18 @@ class PythonProcess {
   // its thread states the one with a frame counts: the innermost cannot be told from outside, where
   // several have one.
   std::optional<std::vector<python_raw_frame>> WalkThread(Tid tid);
+  // Likewise, with the frames' addresses.
+  std::optional<PythonWalk> WalkChecked(Tid tid);
 
   // threading.Thread's name of a thread; nullopt: it has none, or its frames cannot be read now.
   // Walks its frames each time, so it is not for each sample.
   std::optional<std::string> NameOfThread(Tid tid);
+
+  // Likewise, where the thread's outermost frame is known.
+  std::optional<std::string> NameByOutermost(const python_raw_frame& outermost,
+                                             RuntimeAddress frame) {
+    return NameByOutermostFrame(objects_, codes_, outermost, frame);
+  }
 
   struct Rejections {
     uint64_t walks = 0;
@@ -70,7 +79,6 @@ class PythonProcess {
   std::optional<PythonThread> FindThread(Tid tid);
   std::optional<PythonThread> FindRemembered(Tid tid) const;
   void ListThreads();
-  std::optional<PythonWalk> WalkChecked(Tid tid);
 
   Pid pid_;
   Interpreter interpreter_;

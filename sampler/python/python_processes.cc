@@ -1,5 +1,6 @@
 #include "sampler/python/python_processes.h"
 
+#include <algorithm>
 #include <chrono>
 #include <span>
 #include <string_view>
@@ -130,20 +131,24 @@ void PythonProcesses::Tell(const MappingAdded& mapping, Instant when, std::vecto
   out.push_back({.when = when, .what = std::move(found)});
 }
 
-void PythonProcesses::NameThread(Row& row, Pid pid, Tid tid, Instant when,
+void PythonProcesses::NameThread(Row& row, const PythonStack& stack, Instant when,
                                  std::vector<Event>& out) {
-  ThreadName& thread = row.threads[tid];
+  if (stack.raw.empty() || stack.is_cut) {
+    return;
+  }
+  ThreadName& thread = row.threads[stack.tid];
   const bool is_early = thread.name.empty() && thread.times_asked < kTimesAtFirst;
   if (when - thread.asked_at < (is_early ? kNameComes : kNameHolds)) {
     return;
   }
   thread.asked_at = when;
   ++thread.times_asked;
-  std::optional<std::string> name = row.process->NameOfThread(tid);
+  std::optional<std::string> name = row.process->NameByOutermost(stack.raw.back(), stack.outermost);
   if (name && thread.name != *name) {
     thread.name = *name;
-    out.push_back({.when = when,
-                   .what = PythonThreadNamed{.pid = pid, .tid = tid, .name = *std::move(name)}});
+    out.push_back(
+        {.when = when,
+         .what = PythonThreadNamed{.pid = stack.pid, .tid = stack.tid, .name = *std::move(name)}});
   }
 }
 
@@ -155,8 +160,10 @@ void PythonProcesses::Read(PythonStack& stack, Instant when, std::vector<Event>&
     return;
   }
   stack.frames = row->second->process->Resolve(stack.raw);
+  if (stack.outermost.value() != 0) {
+    NameThread(*row->second, stack, when, out);
+  }
   stack.raw.clear();
-  NameThread(*row->second, stack.pid, stack.tid, when, out);
 }
 
 std::optional<PythonStack> PythonProcesses::Walk(Pid pid, Tid tid) {
@@ -164,12 +171,16 @@ std::optional<PythonStack> PythonProcesses::Walk(Pid pid, Tid tid) {
   if (row == rows_.end()) {
     return std::nullopt;
   }
-  std::optional<std::vector<python_raw_frame>> frames = row->second->process->WalkThread(tid);
-  if (!frames || frames->empty()) {
+  std::optional<PythonWalk> walk = row->second->process->WalkChecked(tid);
+  if (!walk || walk->frames.empty()) {
     return std::nullopt;
   }
-  PythonStack stack{.pid = pid, .tid = tid, .id = NumberOf(pid, *frames)};
-  stack.raw = *std::move(frames);
+  const auto outermost = std::find_if(walk->steps.rbegin(), walk->steps.rend(),
+                                      [](const PythonWalkStep& step) { return !step.is_own; });
+  PythonStack stack{.pid = pid, .tid = tid, .id = NumberOf(pid, walk->frames)};
+  stack.is_cut = walk->end != PythonWalkEnd::kRoot;
+  stack.outermost = outermost->frame;
+  stack.raw = std::move(walk->frames);
   return stack;
 }
 

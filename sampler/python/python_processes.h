@@ -50,7 +50,7 @@ class PythonProcesses final : public PythonReader {
   bool MayBePython(const Mapping& mapping);
   void Fork(Pid parent, Pid child);
   void End(Pid pid);
-  void NameThread(Row& row, Pid pid, Tid tid, Instant when, std::vector<Event>& out);
+  static void NameThread(Row& row, const PythonStack& stack, Instant when, std::vector<Event>& out);
 
   ModuleTable modules_;
   absl::flat_hash_map<const ModuleFile*, bool> may_be_python_;

@@ -16,4 +16,11 @@ namespace whyslow {
 std::optional<std::string> NameOfPythonThread(const PythonObjects& objects, PythonCodeReader& codes,
                                               const PythonWalk& walk);
 
+// Likewise, of a thread whose outermost frame is here. It may have ended since: then what is there
+// now does not fit, and there is no name.
+std::optional<std::string> NameByOutermostFrame(const PythonObjects& objects,
+                                                PythonCodeReader& codes,
+                                                const python_raw_frame& outermost,
+                                                RuntimeAddress frame);
+
 }  // namespace whyslow
