@@ -238,7 +238,9 @@ class Judgement:
 
     @property
     def impossible_share(self):
-        return self.impossible / self.stacks if self.stacks else 0.0
+        """Of those with Python frames; None where there are none."""
+        judged = self.stacks - self.without_python
+        return self.impossible / judged if judged else None
 
     def text(self):
         return (f"{self.stacks} stacks ({self.distinct} different, {self.without_python} without Python frames, "

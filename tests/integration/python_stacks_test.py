@@ -81,6 +81,11 @@ class Judging(unittest.TestCase):
                          (11, 4, 2, 1, 3))
         self.assertEqual(found.examples, {"<module> -> left": 3})
         self.assertEqual(found.deepest, 2)
+        self.assertAlmostEqual(found.impossible_share, 3 / 9)
+
+    def test_where_nothing_has_python_frames_nothing_is_right(self):
+        found = judge([Stack(frames("[k+0x1]"), 2)], LegalPairs(TABLE))
+        self.assertIsNone(found.impossible_share)
 
 
 class Reading(unittest.TestCase):

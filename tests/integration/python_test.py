@@ -74,7 +74,9 @@ class LegalPairs(PythonCase):
         self.assertGreater(found.stacks, 1000, found.text())
         self.assertLess(found.without_python, 0.1 * found.stacks, stacks.where(
             lambda stack: stack.frames and not stack.python).text())
-        self.assertLess(found.cut, 0.1 * found.stacks, stacks.where(lambda stack: stack.cut).text(4))
+        # Up to 3.10 each Python frame has native ones, and a few hundred are more than what is copied of a stack.
+        most_cut = 0.05 if self.PYTHON.version >= (3, 11) else 0.25
+        self.assertLess(found.cut, most_cut * found.stacks, stacks.where(lambda stack: stack.cut).text(4))
         self.assertGreater(found.deepest, 200)
         seen = {name for stack in stacks for name in stack.names}
         for root in ("walk_hops", "dive", "walk_generators", "walk_callbacks", "walk_objects", "walk_flow", "short_root",
