@@ -48,6 +48,7 @@ class Pairs(unittest.TestCase):
         self.assertEqual(self.problems("[truncated: stack not copied];left;right"), [])
         self.assertEqual(self.problems("<module>;[truncated: stack not copied];left;right"), [])
         self.assertEqual(self.problems("<module>;[truncated: stack not copied];left;left"), ["left -> left"])
+        self.assertEqual(self.problems("<module>;main;[python: code is gone];left"), [])
 
     def test_the_same_name_in_another_file_is_another_function(self):
         self.assertEqual(self.problems("main (other.py)"), ["unknown other.py:main"])
