@@ -81,8 +81,8 @@ class LegalPairs(PythonCase):
         for root in ("walk_hops", "dive", "walk_generators", "walk_callbacks", "walk_objects", "walk_flow", "short_root",
                      "ask", "answer", "ping", "pong"):
             self.assertIn(root, seen)
-        self.check_thread_names(stacks)
         self.check_callbacks(legal, stacks)
+        self.check_thread_names(stacks)
 
     def check_thread_names(self, stacks):
         for name in ("walk_hops", "dive", "ask", "pong"):
@@ -223,7 +223,6 @@ class Situations(PythonCase):
         queued = rows.of_kind("runqueue")
         self.assertGreater((gil.wait + queued.wait) / 1e9, 0.7 * without, rows.text())
         self.assertGreater(gil.wait / 1e9, 0.3 * without, rows.text())
-        self.assertLessEqual(gil.weight, 1.1 * sum(row["pauses"] for row in wanting.values()), gil.text())
         others = rows.of_kind("condition", "futex", "mutex", "semaphore")
         self.assertLess(others.wait, 0.05 * gil.wait, others.text())
         # The holder lets go of it, and of those who want it the first one passes it on.
@@ -234,6 +233,7 @@ class Situations(PythonCase):
         # In its one C function the holder is on the CPU, and does not wait for what it has.
         self.assertAlmostEqual(stacks.with_function("hold_gil").on_cpu().cpu / 1e9, truth["holder"]["held"],
                                delta=0.3 * truth["holder"]["held"])
+        self.assertLessEqual(gil.weight, 1.1 * sum(row["pauses"] for row in wanting.values()), gil.text())
 
     def check_chain(self, stacks, truth):
         first, second = stacks.on_cpu().with_function("first_work"), stacks.on_cpu().with_function("second_work")
