@@ -204,7 +204,7 @@ class LegalPairs(measuring.Program):
 
 
 def judged(program, command_for, seconds):
-    with measuring.Profiler(command_for, program.pid, 0) as profiler:
+    with measuring.Profiler(command_for, program.pid, SETTLE_SECONDS) as profiler:
         time.sleep(seconds)
         profiler.finish()
         stacks, _ = python_profilers.stacks_of(profiler.folder)
