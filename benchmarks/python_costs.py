@@ -204,7 +204,7 @@ class LegalPairs(measuring.Program):
 
 
 def judged(program, command_for, seconds):
-    with measuring.Profiler(command_for, program.pid, 0) as profiler:
+    with measuring.Profiler(command_for, program.pid, SETTLE_SECONDS) as profiler:
         time.sleep(seconds)
         profiler.finish()
         stacks, _ = python_profilers.stacks_of(profiler.folder)
@@ -228,11 +228,13 @@ def pairs(bench):
                     rows.append([f"{python}: {name}", "failed", "", "", "", ""])
                     data[f"{python}: {name}"] = str(error)
                     continue
-            rows.append([f"{python}: {name}", found.stacks, found.impossible, f"{100 * found.impossible_share:.4f}",
+            share = found.impossible_share
+            rows.append([f"{python}: {name}", found.stacks, found.impossible,
+                         "no Python frames" if share is None else f"{100 * share:.4f}",
                          f"{100 * found.cut / max(found.stacks, 1):.2f}",
                          f"{100 * found.without_python / max(found.stacks, 1):.2f}"])
             data[rows[-1][0]] = {**vars(found), "examples": found.examples.most_common(20)}
-    return rows, ["", "stacks", "impossible", "%", "cut by own account, %", "without Python frames, %"], data
+    return rows, ["", "stacks", "impossible", "% of those with Python frames", "cut by own account, %", "without Python frames, %"], data
 
 
 PARTS = {"python_gunicorn": gunicorn, "python_threads": threads, "python_pairs": pairs}

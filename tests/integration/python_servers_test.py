@@ -125,7 +125,8 @@ class Servers(WaitCase):
         wrong = slept.where(lambda stack: not in_order(stack.names, (*above, "sleep_endpoint", "wait_for_stock")))
         self.assertEqual(wrong, [], wrong.text(3))
         self.assertEqual(slept.weight, load.of("/sleep"), slept.text())
-        self.assertGreaterEqual(slept.wait / 1e9, load.of("/sleep") * SLEEP, slept.text())
+        # From 3.11 on a sleep ends at a moment that is set before the GIL is given away, which may take a while.
+        self.assertGreaterEqual(slept.wait / 1e9, 0.9 * load.of("/sleep") * SLEEP, slept.text())
         self.assertLessEqual(slept.wait / 1e9, load.seconds["/sleep"], slept.text())
 
     def check_all(self, server, *above):

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import functools
 import os
 import re
 from typing import NamedTuple
@@ -31,23 +32,23 @@ class Stack:
     wait: int = 0
     labels: dict = dataclasses.field(default_factory=dict)
 
-    @property
+    @functools.cached_property
     def python(self):
         return [frame for frame in self.frames if frame.python]
 
-    @property
+    @functools.cached_property
     def names(self):
         """Plain names of Python's functions."""
-        return [frame.plain for frame in self.frames if frame.python]
+        return [frame.plain for frame in self.python]
 
-    @property
-    def all_names(self):
-        return [frame.plain if frame.python else frame.name.partition("(")[0] for frame in self.frames]
+    @functools.cached_property
+    def different_names(self):
+        return frozenset(self.names)
 
     def has(self, function):
-        return function in self.names
+        return function in self.different_names
 
-    @property
+    @functools.cached_property
     def cut(self):
         return any(is_cut(frame) for frame in self.frames)
 
@@ -88,7 +89,8 @@ class Stacks(list):
 
 
 def is_cut(frame):
-    return not frame.python and frame.name.startswith("[truncated")
+    """It says itself that something is not known."""
+    return frame.name.startswith(("[truncated", "[python:"))
 
 
 # ---------------------------------------------------------------------------------------------
@@ -96,13 +98,14 @@ def is_cut(frame):
 
 def from_pprof(path):
     pprof = path if isinstance(path, PprofFile) else PprofFile(path)
+    frames_of = {identifier: _frames_of(pprof, location) for identifier, location in pprof.locations.items()}
     found = Stacks()
     for sample in pprof.samples:
         labels = pprof.labels(sample)
         value = dict(zip((name.split("/")[0] for name in pprof.types), sample.value))
         frames = []
         for identifier in reversed(sample.location_id):
-            frames += _frames_of(pprof, pprof.locations[identifier])
+            frames += frames_of[identifier]
         kind = labels.get("wait", "")
         if kind and frames:
             frames.pop()
@@ -118,7 +121,8 @@ def _frames_of(pprof, location):
     for line in reversed(location.line):
         function = pprof.functions[line.function_id]
         file = os.path.basename(pprof.strings[function.filename]) if python else ""
-        frames.append(Frame(pprof.strings[function.name], file, python, line.line))
+        name = pprof.strings[function.name]
+        frames.append(Frame(name, file, python and not name.startswith("["), line.line))
     return frames or [Frame(f"[{os.path.basename(module)}]")]
 
 
@@ -172,7 +176,7 @@ def from_austin(text):
 class LegalPairs:
     """The table of python_targets/legal_pairs.py, and what of a stack is not in it.
 
-    Native frames between are passed over. Where a stack is cut nothing is known of what is missing: neither its pair
+    Native frames between are passed over. Where a stack is cut or a frame could not be named nothing is known of what is missing: neither its pair
     nor, if the root is missing, its root is judged.
     """
 
@@ -238,7 +242,9 @@ class Judgement:
 
     @property
     def impossible_share(self):
-        return self.impossible / self.stacks if self.stacks else 0.0
+        """Of those with Python frames; None where there are none."""
+        judged = self.stacks - self.without_python
+        return self.impossible / judged if judged else None
 
     def text(self):
         return (f"{self.stacks} stacks ({self.distinct} different, {self.without_python} without Python frames, "

@@ -48,6 +48,7 @@ class Pairs(unittest.TestCase):
         self.assertEqual(self.problems("[truncated: stack not copied];left;right"), [])
         self.assertEqual(self.problems("<module>;[truncated: stack not copied];left;right"), [])
         self.assertEqual(self.problems("<module>;[truncated: stack not copied];left;left"), ["left -> left"])
+        self.assertEqual(self.problems("<module>;main;[python: code is gone];left"), [])
 
     def test_the_same_name_in_another_file_is_another_function(self):
         self.assertEqual(self.problems("main (other.py)"), ["unknown other.py:main"])
@@ -81,6 +82,11 @@ class Judging(unittest.TestCase):
                          (11, 4, 2, 1, 3))
         self.assertEqual(found.examples, {"<module> -> left": 3})
         self.assertEqual(found.deepest, 2)
+        self.assertAlmostEqual(found.impossible_share, 3 / 9)
+
+    def test_where_nothing_has_python_frames_nothing_is_right(self):
+        found = judge([Stack(frames("[k+0x1]"), 2)], LegalPairs(TABLE))
+        self.assertIsNone(found.impossible_share)
 
 
 class Reading(unittest.TestCase):

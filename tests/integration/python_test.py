@@ -18,7 +18,7 @@ LOOP = "_PyEval_EvalFrameDefault"
 
 def follow(names, *wanted):
     """These stand side by side in this order."""
-    return any(tuple(names[at:at + len(wanted)]) == wanted for at in range(len(names)))
+    return wanted[0] in names and any(tuple(names[at:at + len(wanted)]) == wanted for at in range(len(names)))
 
 
 class PythonCase(WaitCase):
@@ -33,11 +33,10 @@ class PythonCase(WaitCase):
         self.addCleanup(program.__exit__)
         return program
 
-    def stacks_of(self, profile):
-        stacks = python_stacks.from_pprof(profile.pprof)
+    def stacks_of(self, path):
+        stacks = python_stacks.from_pprof(path)
         # The eval loop is never shown beside the frames that it runs.
-        shown = stacks.where(lambda stack: stack.python and any(
-            frame.name.startswith(LOOP) for frame in stack.frames if not frame.python))
+        shown = stacks.where(lambda stack: stack.python and any(frame.name.startswith(LOOP) for frame in stack.frames))
         self.assertEqual(shown, [], shown.text(3))
         return stacks
 
@@ -53,7 +52,7 @@ class PythonCase(WaitCase):
 # ---------------------------------------------------------------------------------------------
 
 class LegalPairs(PythonCase):
-    SECONDS = 1.5
+    SECONDS = 1.0
     # At 100 Hz nearly all stacks are those of waits; the rates after it add those on CPUs.
     FREQUENCIES = (100, 1000, 5000)
 
@@ -61,10 +60,10 @@ class LegalPairs(PythonCase):
         with LegalProgram(self.PYTHON) as program:
             for frequency in self.FREQUENCIES:
                 outcome = self.attach(program.pid, "--duration", f"{self.SECONDS}s", "--frequency", frequency,
-                                      *self.OPTIONS, mode="wall")
-                stacks = self.stacks_of(self.read(outcome))
+                                      *self.OPTIONS, mode="wall", outputs=(".pb.gz",))
+                self.assertEqual(outcome.code, 0, outcome.stderr)
                 with self.subTest(f"{frequency} Hz"):
-                    self.check(program.legal, stacks, frequency)
+                    self.check(program.legal, self.stacks_of(outcome.pprof), frequency)
 
     def check(self, legal, stacks, frequency):
         found = judge(stacks, legal)
@@ -74,24 +73,27 @@ class LegalPairs(PythonCase):
         self.assertGreater(found.stacks, 1000, found.text())
         self.assertLess(found.without_python, 0.1 * found.stacks, stacks.where(
             lambda stack: stack.frames and not stack.python).text())
-        self.assertLess(found.cut, 0.1 * found.stacks, stacks.where(lambda stack: stack.cut).text(4))
+        # Up to 3.10 each Python frame has native ones, and a few hundred are more than what is copied of a stack.
+        most_cut = 0.05 if self.PYTHON.version >= (3, 11) else 0.25
+        self.assertLess(found.cut, most_cut * found.stacks, stacks.where(lambda stack: stack.cut).text(4))
         self.assertGreater(found.deepest, 200)
         seen = {name for stack in stacks for name in stack.names}
         for root in ("walk_hops", "dive", "walk_generators", "walk_callbacks", "walk_objects", "walk_flow", "short_root",
                      "ask", "answer", "ping", "pong"):
             self.assertIn(root, seen)
-        self.check_thread_names(stacks)
         self.check_callbacks(legal, stacks)
+        self.check_thread_names(stacks)
 
     def check_thread_names(self, stacks):
         for name in ("walk_hops", "dive", "ask", "pong"):
-            labels = {stack.labels.get("python_thread") for stack in stacks.with_function(name)}
-            self.assertEqual(labels, {name})
+            rows = stacks.with_function(name)
+            named = rows.where(lambda stack: "python_thread" in stack.labels)
+            self.assertEqual({stack.labels["python_thread"] for stack in named}, {name})
+            self.assertGreater(named.weight, 0.9 * rows.weight)  # the rest came before the name was read
 
     def check_callbacks(self, legal, stacks):
         """sorted() stands between the function that calls it and the key function that it calls."""
-        through = stacks.where(lambda stack: any(
-            follow([legal.key(frame) for frame in stack.python], *pair) for pair in legal.through_c))
+        through = stacks.where(lambda stack: any(follow(stack.names, *pair) for pair in legal.through_c))
         self.assertGreater(len(through), 0)
         if not self.has_symbols():
             legal.through_c = {pair: [""] for pair in legal.through_c}  # any native frame
@@ -111,7 +113,7 @@ class LegalPairs(PythonCase):
 class KnownShares(PythonCase):
     def test_cpu_shares_and_sleeps_are_those_of_the_program(self):
         profile, truth = self.record(self.program("known_shares.py"))
-        stacks = self.stacks_of(profile)
+        stacks = self.stacks_of(profile.outcome.pprof)
         with self.subTest("shares"):
             self.check_shares(stacks, truth)
         with self.subTest("sleeps"):
@@ -131,23 +133,39 @@ class KnownShares(PythonCase):
             self.assertAlmostEqual(mine[name] / sum(mine.values()), seconds / sum(true.values()), delta=0.07, msg=mine)
         self.assertAlmostEqual(sum(mine.values()), sum(true.values()), delta=0.1 * sum(true.values()), msg=mine)
 
-    # The stops of all five have one native stack; only their Python frames tell them apart.
+    # The stops of all five have one native stack; only their Python frames tell them apart. Up to 3.10 time.sleep is a
+    # select() without descriptors that begins when the GIL was given away. From 3.11 on it ends at a moment that is set
+    # before: giving the GIL away is a part of its time, and may be all of it.
     def check_sleeps(self, stacks, truth):
+        to_the_moment = self.PYTHON.version >= (3, 11)
         for name in ("sleep_long", "sleep_middle", "sleep_short", "first_caller", "second_caller"):
-            rows = stacks.of_kind("sleep").with_function(name)
             accounts = [thread["slept"][name] for thread in truth.values()]
-            self.assertEqual(rows.weight, sum(row["count"] for row in accounts), name + rows.text())
-            self.assertGreaterEqual(rows.wait / 1e9, sum(row["least"] for row in accounts), name + rows.text())
-            self.assertLessEqual(rows.wait / 1e9, sum(row["most"] for row in accounts), name + rows.text())
+            count, least, most = (sum(row[key] for row in accounts) for key in ("count", "least", "most"))
+            rows = stacks.with_function(name)
+            sleeps = rows.of_kind("sleep" if to_the_moment else "poll")
+            if to_the_moment:
+                self.assertLessEqual(sleeps.weight, count, name + sleeps.text())
+                self.assertGreaterEqual(sleeps.weight, 0.8 * count, name + sleeps.text())
+            else:
+                self.assertEqual(sleeps.weight, count, name + sleeps.text())
+                self.assertGreaterEqual(sleeps.wait / 1e9, least, name + sleeps.text())
+            self.assertLessEqual(sleeps.wait / 1e9, most, name + sleeps.text())
+            # With its waits for the GIL and for a CPU it is what the program measured.
+            preempted = sum(stack.wait for stack in stacks if stack.kind in ("preempted", "throttled", "stolen")) / 1e9
+            whole = (rows.wait + rows.cpu) / 1e9
+            self.assertLessEqual(whole, 1.05 * most, name + rows.text())
+            self.assertGreaterEqual(whole + preempted, 0.95 * most, name + rows.text())
         callers = stacks.with_function("shared_sleep")
         neither = callers.where(lambda stack: stack.has("first_caller") == stack.has("second_caller"))
         self.assertEqual(neither, [], neither.text())
 
     def check_threads(self, stacks, truth):
-        names = {}
-        for stack in stacks.where(lambda stack: stack.has("work")):
-            names.setdefault(stack.labels["tid"], set()).add(stack.labels.get("python_thread"))
-        self.assertEqual(names, {thread["tid"]: {name} for name, thread in truth.items()})
+        for name, thread in truth.items():
+            rows = stacks.with_function("work").where(lambda stack, tid=thread["tid"]: stack.labels["tid"] == tid)
+            named = rows.where(lambda stack: "python_thread" in stack.labels)
+            self.assertEqual({stack.labels["python_thread"] for stack in named}, {name})
+            # The rest came before the name was read.
+            self.assertGreater(named.wait + named.cpu, 0.7 * (rows.wait + rows.cpu), rows.text())
 
     def test_without_python_frames_when_they_are_not_wanted(self):
         program = self.program("known_shares.py", 5)
@@ -183,7 +201,7 @@ class Situations(PythonCase):
         programs = [self.program("gil_fight.py"), self.program("async_chain.py"),
                     self.program("moments.py", *(python.path for python in other))]
         profile, gil, chain, moments = self.record(*programs)
-        stacks = self.stacks_of(profile)
+        stacks = self.stacks_of(profile.outcome.pprof)
         of = [stacks.where(lambda stack, pid=program.pid: stack.labels["pid"] == pid) for program in programs]
         for name, check in (("waits for the GIL", lambda: self.check_gil(of[0], gil)),
                             ("coroutines", lambda: self.check_chain(of[1], chain)),
@@ -201,8 +219,10 @@ class Situations(PythonCase):
         gil = rows.of_kind("gil")
         without = sum(row["without"] for row in wanting.values())
         self.assertLessEqual(gil.wait / 1e9, 1.01 * without, gil.text())
-        self.assertGreater(gil.wait / 1e9, 0.7 * without, rows.text())
-        self.assertLessEqual(gil.weight, 1.1 * sum(row["pauses"] for row in wanting.values()), gil.text())
+        # Where all CPUs are busy, between two slices it waits for one of them.
+        queued = rows.of_kind("runqueue")
+        self.assertGreater((gil.wait + queued.wait) / 1e9, 0.7 * without, rows.text())
+        self.assertGreater(gil.wait / 1e9, 0.3 * without, rows.text())
         others = rows.of_kind("condition", "futex", "mutex", "semaphore")
         self.assertLess(others.wait, 0.05 * gil.wait, others.text())
         # The holder lets go of it, and of those who want it the first one passes it on.
@@ -213,6 +233,7 @@ class Situations(PythonCase):
         # In its one C function the holder is on the CPU, and does not wait for what it has.
         self.assertAlmostEqual(stacks.with_function("hold_gil").on_cpu().cpu / 1e9, truth["holder"]["held"],
                                delta=0.3 * truth["holder"]["held"])
+        self.assertLessEqual(gil.weight, 1.1 * sum(row["pauses"] for row in wanting.values()), gil.text())
 
     def check_chain(self, stacks, truth):
         first, second = stacks.on_cpu().with_function("first_work"), stacks.on_cpu().with_function("second_work")
@@ -228,8 +249,11 @@ class Situations(PythonCase):
 
     def check_short_threads(self, stacks, truth):
         rows = stacks.with_function("short_work")
-        self.assertEqual({stack.labels.get("python_thread") for stack in rows},
-                         {f"short {number}" for number in range(truth["times"])}, rows.text())
+        # They may be gone before their names are read; but names are not mixed up.
+        named = {stack.labels["tid"]: stack.labels["python_thread"] for stack in rows if "python_thread" in stack.labels}
+        self.assertLessEqual(set(named.values()), {f"short {number}" for number in range(truth["times"])}, rows.text())
+        self.assertEqual(len(set(named.values())), len(named), rows.text())
+        self.assertEqual(len({stack.labels["tid"] for stack in rows}), truth["times"], rows.text())
         cpu = truth["times"] * truth["cpu"]
         self.assertAlmostEqual(rows.on_cpu().cpu / 1e9, cpu, delta=0.3 * cpu, msg=rows.text())
         self.check_pause(rows.with_function("short_pause"), truth, truth["times"])
@@ -258,9 +282,10 @@ class Situations(PythonCase):
             self.check_pause(inner, truth, 1)
 
     def check_pause(self, rows, truth, count):
-        sleeps = rows.of_kind("sleep")
+        # time.sleep: see check_sleeps. Only one thread runs here, so that nothing delays it.
+        sleeps = rows.of_kind("sleep", "poll")
         self.assertEqual(sleeps.weight, count, rows.text())
-        self.assertGreaterEqual(sleeps.wait / 1e9, count * truth["pause"], rows.text())
+        self.assertGreaterEqual(sleeps.wait / 1e9, 0.95 * count * truth["pause"], rows.text())
 
 
 # ---------------------------------------------------------------------------------------------
