@@ -30,6 +30,28 @@ PythonStackId NumberOf(Pid pid, std::span<const python_raw_frame> frames) {
   return PythonStackId{hash | 1};
 }
 
+bool IsShim(const PythonFrame& frame) {
+  if (frame.function == nullptr) {
+    return false;
+  }
+  const PythonFunction& function = *frame.function;
+  return function.file == "<shim>" || (function.file == "__init__" && function.name == "__init__");
+}
+
+// Code of the interpreter's own that stands in frames of the program's kind: what a call from C
+// begins with, and what cleans up behind a constructor.
+void RemoveShims(std::vector<PythonFrame>& frames) {
+  size_t kept = 0;
+  for (PythonFrame& frame : frames) {
+    if (!IsShim(frame)) {
+      frames[kept++] = std::move(frame);
+    } else if (kept > 0) {
+      frames[kept - 1].is_entry |= frame.is_entry || frame.function->file == "<shim>";
+    }
+  }
+  frames.resize(kept);
+}
+
 }  // namespace
 
 bool PythonProcesses::MayBePython(const Mapping& mapping) {
@@ -79,7 +101,9 @@ void PythonProcesses::Fork(Pid parent, Pid child) {
   const auto known = rows_.find(parent);
   if (known != rows_.end()) {
     const Mapping mapping = known->second->mapping;
-    Open(child, mapping);
+    if (Open(child, mapping) != nullptr) {
+      rows_[child]->parent = parent;
+    }
   }
 }
 
@@ -152,6 +176,18 @@ void PythonProcesses::NameThread(Row& row, const PythonStack& stack, Instant whe
   }
 }
 
+// Of a child that has ended already: what it ran was mostly its parent's code.
+void PythonProcesses::AskParent(const Row& row, PythonStack& stack) {
+  const auto parent = rows_.find(row.parent);
+  for (size_t i = 0; parent != rows_.end() && i < stack.frames.size(); ++i) {
+    if (stack.frames[i].function == nullptr) {
+      const bool is_entry = stack.frames[i].is_entry;
+      stack.frames[i] = parent->second->process->Resolve({&stack.raw[i], 1}).front();
+      stack.frames[i].is_entry = is_entry;
+    }
+  }
+}
+
 void PythonProcesses::Read(PythonStack& stack, Instant when, std::vector<Event>& out) {
   const auto row = rows_.find(stack.pid);
   if (row == rows_.end()) {
@@ -160,6 +196,8 @@ void PythonProcesses::Read(PythonStack& stack, Instant when, std::vector<Event>&
     return;
   }
   stack.frames = row->second->process->Resolve(stack.raw);
+  AskParent(*row->second, stack);
+  RemoveShims(stack.frames);
   if (stack.outermost.value() != 0) {
     NameThread(*row->second, stack, when, out);
   }

@@ -41,6 +41,7 @@ class PythonProcesses final : public PythonReader {
   struct Row {
     LiveMemory memory;
     Mapping mapping;  // for children, which have the same
+    Pid parent = kNoPid;
     std::unique_ptr<PythonProcess> process;
     absl::flat_hash_map<Tid, ThreadName> threads;
     explicit Row(Pid pid) : memory(pid) {}
@@ -50,6 +51,7 @@ class PythonProcesses final : public PythonReader {
   bool MayBePython(const Mapping& mapping);
   void Fork(Pid parent, Pid child);
   void End(Pid pid);
+  void AskParent(const Row& row, PythonStack& stack);
   static void NameThread(Row& row, const PythonStack& stack, Instant when, std::vector<Event>& out);
 
   ModuleTable modules_;
