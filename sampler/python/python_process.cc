@@ -66,6 +66,7 @@ absl::StatusOr<InterpreterState> PythonProcess::Check() {
 std::vector<PythonFrame> PythonProcess::Resolve(std::span<const python_raw_frame> frames) {
   std::vector<PythonFrame> resolved;
   resolved.reserve(frames.size());
+  codes_.BeginStack();
   for (const python_raw_frame& frame : frames) {
     resolved.push_back(codes_.Read(frame));
   }
@@ -115,6 +116,10 @@ std::optional<PythonThread> PythonProcess::FindThread(Tid tid) {
 }
 
 std::optional<PythonWalk> PythonProcess::WalkChecked(Tid tid) {
+  const absl::StatusOr<InterpreterState> state = Check();
+  if (!state.ok() || *state != InterpreterState::kReady) {
+    return std::nullopt;
+  }
   const std::optional<PythonThread> thread = FindThread(tid);
   if (!thread) {
     return std::nullopt;
@@ -122,8 +127,7 @@ std::optional<PythonWalk> PythonProcess::WalkChecked(Tid tid) {
   PythonWalk walk = WalkPythonThread(objects_, *thread);
   const PythonWalkFault fault = CheckPythonWalk(objects_, interpreter_.code_type, *thread, walk);
   ++rejections_.walks;
-  const bool is_deep = fault == PythonWalkFault::kNotEnded && walk.end == PythonWalkEnd::kTooDeep;
-  if (fault != PythonWalkFault::kNone && !is_deep) {
+  if (fault != PythonWalkFault::kNone) {
     ++rejections_.rejected;
     rejections_.last = fault;
     return std::nullopt;
@@ -138,6 +142,7 @@ std::optional<std::vector<python_raw_frame>> PythonProcess::WalkThread(Tid tid) 
 
 std::optional<std::string> PythonProcess::NameOfThread(Tid tid) {
   const std::optional<PythonWalk> walk = WalkChecked(tid);
+  codes_.BeginStack();
   return walk ? NameOfPythonThread(objects_, codes_, *walk) : std::nullopt;
 }
 

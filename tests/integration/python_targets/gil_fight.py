@@ -22,14 +22,15 @@ def hold_gil(upto):
 
 
 def hold(upto, end):
-    held, times = 0.0, 0
+    held, cpu, times = 0.0, 0.0, 0
     while time.monotonic() < end:
-        begin = time.monotonic()
+        begin, cpu_begin = time.monotonic(), time.thread_time()
         hold_gil(upto)
         held += time.monotonic() - begin
+        cpu += time.thread_time() - cpu_begin
         times += 1
         let_go()
-    return {"held": held, "times": times}
+    return {"held": held, "cpu": cpu, "times": times}
 
 
 def let_go():
