@@ -228,8 +228,11 @@ class Situations(PythonCase):
         # The holder lets go of it, and of those who want it the first one passes it on.
         by_holder = gil.where(lambda stack: stack.labels.get("waker_tid") == holder)
         self.assertGreater(by_holder.wait, 0.35 * gil.wait, gil.text())
+        # Nobody wakes the one whose slice happens to end when the GIL is free.
         named = gil.where(lambda stack: stack.labels.get("waker_tid") in {holder, *wanting})
-        self.assertGreater(named.wait, 0.9 * gil.wait, gil.text())
+        self.assertGreater(named.wait, 0.7 * gil.wait, gil.text())
+        strangers = gil.where(lambda stack: stack.labels.get("waker_tid") not in {None, holder, *wanting})
+        self.assertLess(strangers.wait, 0.01 * gil.wait, strangers.text())
         # In its one C function the holder is on the CPU, and does not wait for what it has.
         self.assertAlmostEqual(stacks.with_function("hold_gil").on_cpu().cpu / 1e9, truth["holder"]["cpu"],
                                delta=0.1 * truth["holder"]["cpu"] + 0.02)
