@@ -2,7 +2,6 @@
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_format.h>
 #include <absl/strings/str_join.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <utility>
@@ -11,6 +10,7 @@
 #include "base/status.h"
 #include "cli/commands.h"
 #include "cli/recording.h"
+#include "cli/targets.h"
 
 namespace whyslow {
 namespace {
@@ -37,29 +37,6 @@ std::string NamedTargetText(const std::vector<Pid>& pids) {
     }
   }
   return absl::StrCat(absl::StrJoin(names, ", "), " (", TargetText(pids), ")");
-}
-
-bool HasThread(Pid pid, Tid tid) {
-  return access(absl::StrFormat("/proc/%d/task/%d", Number(pid), Number(tid)).c_str(), F_OK) == 0;
-}
-
-absl::Status CheckTargets(const SessionOptions& target) {
-  for (const Pid pid : target.pids) {
-    RETURN_IF_ERROR(CheckSessionTarget(pid));
-  }
-  for (const Tid tid : target.threads) {
-    bool found = false;
-    for (const Pid pid : target.pids) {
-      found = found || HasThread(pid, tid);
-    }
-    if (!found) {
-      return MakeStatus(absl::StatusCode::kNotFound,
-                        absl::StrFormat("--threads %d: the target has no such thread. "
-                                        "`ls /proc/%d/task` lists them",
-                                        Number(tid), Number(target.pids.front())));
-    }
-  }
-  return absl::OkStatus();
 }
 
 void TellNotes(const CaptureSession& session, const Console& console) {

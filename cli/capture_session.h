@@ -23,6 +23,7 @@ struct SessionOptions {
   SamplerOptions sampler;
   UnwindMode unwind = UnwindMode::kAuto;
   bool python_internals = false;      // frames of CPython's own loop, too
+  bool latest_only = false;           // see PipelineOptions
   bool uses_cache = true;             // unwind tables and names, from one run to the next
   std::string cache_directory;        // empty: the user's own
   std::string record_path;            // empty: keep no raw events

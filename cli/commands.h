@@ -11,6 +11,7 @@ namespace whyslow {
 ExitCode RunAttach(const Options& options, const Console& console);
 // With --propagate-status the result is the child's exit status, any number.
 int RunRun(const Options& options, const Console& console);
+ExitCode RunDump(const Options& options, const Console& console);
 ExitCode RunReplay(const Options& options, const Console& console);
 ExitCode RunReport(const Options& options, const Console& console);
 ExitCode RunExport(const Options& options, const Console& console);

@@ -196,6 +196,31 @@ constexpr Flag kCaptureFlags[] = {
      [](Text text, Options& o) { return StoreText(text, o.capture.record_path); }},
 };
 
+constexpr Flag kDumpFlags[] = {
+    {"--locals", nullptr, "Also the local variables of Python frames, of threads that sleep",
+     [](Text, Options& o) {
+       o.shows_locals = true;
+       return absl::OkStatus();
+     }},
+    {"--json", nullptr, "The same as JSON (docs/json.md)",
+     [](Text, Options& o) {
+       o.json = true;
+       return absl::OkStatus();
+     }},
+    {"--kernel", "yes|no", "Kernel frames (default: no)",
+     [](Text text, Options& o) { return Store(ParseYesNo(text), o.shows_kernel); }},
+    {"--python", "auto|yes|no", "Frames of CPython, 3.8 or newer (default: auto, where it runs)",
+     SetPython},
+    {"--python-internals", "yes|no",
+     "Show the frames of CPython's own loop, too, which runs the Python frames (default: no)",
+     SetPythonInternals},
+    {"--unwind", "auto|dwarf|fp", "How native stacks are walked (default: auto)", SetUnwind},
+    {"--bpf", "auto|yes|no", "Use BPF programs (default: auto, when permitted)", SetBpf},
+    {"--debuginfod", "yes|no", "Ask the servers in DEBUGINFOD_URLS for debug files (default: no)",
+     SetDebuginfod},
+    {"--cache", "DIR|no", kCacheHelp, SetCache},
+};
+
 constexpr Flag kReplayFlags[] = {
     {"--python-internals", "yes|no", "Show the frames of CPython's own loop, too (default: no)",
      SetPythonInternals},
@@ -302,6 +327,15 @@ constexpr const char* kRunExamples =
     "Ends with CMD. When --duration is over before that, CMD goes on without being profiled; a\n"
     "Ctrl-C or SIGTERM that ends the profile early also goes to CMD.";
 
+constexpr const char* kDumpExamples =
+    "Examples:\n"
+    "  whyslow dump --pid 4711\n"
+    "  whyslow dump --pid 4711 --locals | less\n"
+    "  whyslow dump --pid $(pgrep -d, gunicorn) --json\n"
+    "\n"
+    "Looks for a tenth of a second and stops nobody. A thread that ran meanwhile is shown where it "
+    "was\nseen last.";
+
 constexpr const char* kReplayExamples =
     "Examples:\n"
     "  whyslow attach --pid 4711 -d 10 --record raw.events\n"
@@ -352,6 +386,12 @@ std::vector<CommandRow> MakeCommands() {
        "Start CMD and profile it from its first instruction to its exit",
        kRunExamples,
        {capture, kRunFlags, output, progress, console}},
+      {Command::kDump,
+       "dump",
+       "--pid PID[,PID...] [options]",
+       "Every thread's stack now, and what it waits for; no profile",
+       kDumpExamples,
+       {kPidFlags, kThreadsFlags, kDumpFlags, console}},
       {Command::kReplay,
        "replay",
        "FILE [options]",
@@ -405,11 +445,10 @@ const std::vector<CommandRow>& Commands() {
 }
 
 bool ComesLater(const std::string& name) {
-  constexpr std::array kLater = {"dump",          "top",        "serve",      "--requests",
-                                 "--ignore",      "--sql-text", "--cgroup",   "--name",
-                                 "--debuginfod",  "--leaf",     "--endpoint", "--from",
-                                 "--to",          "--request",  "--locals",   "--before",
-                                 "--per-request", "--after",    "--fail-on"};
+  constexpr std::array kLater = {
+      "top",       "serve",        "--requests",    "--ignore",   "--sql-text", "--cgroup",
+      "--name",    "--debuginfod", "--leaf",        "--endpoint", "--from",     "--to",
+      "--request", "--before",     "--per-request", "--after",    "--fail-on"};
   const std::string plain = name.substr(0, name.find('='));
   return std::find(kLater.begin(), kLater.end(), plain) != kLater.end();
 }

@@ -97,6 +97,7 @@ absl::StatusOr<std::unique_ptr<CaptureSession>> StartSession(const SessionOption
                            .only_threads = options.threads};
   pipeline.mode = sampler.mode;
   pipeline.python_internals = options.python_internals;
+  pipeline.latest_only = options.latest_only;
   pipeline.learner = live->wait_stack_learner();
   CaptureHeader header;
   header.mode = sampler.mode;

@@ -31,6 +31,8 @@ int RunCommand(const Options& options, const Console& console) {
       return static_cast<int>(RunAttach(options, console));
     case Command::kRun:
       return RunRun(options, console);
+    case Command::kDump:
+      return static_cast<int>(RunDump(options, console));
     case Command::kReplay:
       return static_cast<int>(RunReplay(options, console));
     case Command::kReport:

@@ -154,6 +154,11 @@ absl::Status CheckWhole(const CommandRow& row, const Options& options) {
         return UsageError("attach", "--pid is missing", SeeHelp(row));
       }
       break;
+    case Command::kDump:
+      if (options.capture.pids.empty()) {
+        return UsageError("dump", "--pid is missing", SeeHelp(row));
+      }
+      break;
     case Command::kRun:
       if (options.child_command.empty()) {
         return UsageError("run", "there is no command to run",

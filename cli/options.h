@@ -17,7 +17,7 @@
 
 namespace whyslow {
 
-enum class Command { kAttach, kRun, kReplay, kReport, kExport, kDiff, kDoctor };
+enum class Command { kAttach, kRun, kDump, kReplay, kReport, kExport, kDiff, kDoctor };
 
 // Focus, hide and thread are regular expressions that compile; empty: not given.
 struct FilterChoice {
@@ -39,12 +39,15 @@ struct Options {
   ConsoleOptions console;
   std::string command_line;  // as it was given, for the profile's comments
 
-  // attach, run, replay; doctor uses the pids
+  // attach, run, dump, replay; doctor uses the pids
   SessionOptions capture;
   std::optional<Nanoseconds> duration;
   bool use_debuginfod = false;
   std::vector<std::string> child_command;  // run
   bool propagate_status = false;           // run
+
+  bool shows_locals = false;  // dump
+  bool shows_kernel = false;  // dump
 
   OutputChoice output;  // attach, run, replay, export
 

@@ -143,37 +143,6 @@ std::unique_ptr<NamesCache> OpenNamesCache(const WritePlan& plan, const Console&
   return *std::move(cache);
 }
 
-SymbolizeReport NameAddresses(CaptureResult& result, const WritePlan& plan,
-                              const Console& console) {
-  Debuginfod* const debuginfod = plan.debuginfod.get();
-  const std::unique_ptr<NamesCache> cache = OpenNamesCache(plan, console);
-  SymbolizeOptions options;
-  options.debuginfod = debuginfod;
-  options.cache = cache.get();
-  if (debuginfod == nullptr) {
-    return AddNames(result, options);
-  }
-  ProgressLine progress(console);
-  debuginfod->set_progress([&](std::string_view build_id, int64_t got, int64_t total) {
-    progress.Show(absl::StrFormat(
-        "debuginfod %s: %s", build_id.substr(0, 12),
-        total > 0 ? absl::StrFormat("%d of %d KiB", got / 1024, total / 1024) : "waiting"));
-  });
-  const SymbolizeReport names = AddNames(result, options);
-  progress.Clear();
-  const DebuginfodReport report = debuginfod->report();
-  console.Detail(absl::StrFormat("debuginfod: %d files found, %d not known there, %d failed",
-                                 report.found, report.unknown, report.failed));
-  if (report.failed > 0) {
-    console.Note(
-        absl::StrFormat("debuginfod: no answer for %d of %d files (%s: %s); their functions "
-                        "may be missing or without lines",
-                        report.failed, report.found + report.unknown + report.failed,
-                        report.failed_build_id, report.failed_reason));
-  }
-  return names;
-}
-
 // Nothing that was asked for could be written: the recording is worth more than its place.
 void Rescue(const Profile& profile, const WritePlan& plan, const Console& console) {
   const absl::StatusOr<std::string> path = RescueProfile(profile, plan.base_name);
@@ -265,6 +234,37 @@ absl::Status SetNameSources(const Options& options, WritePlan& plan) {
   }
   plan.debuginfod = *std::move(loaded);
   return absl::OkStatus();
+}
+
+SymbolizeReport NameAddresses(CaptureResult& result, const WritePlan& plan,
+                              const Console& console) {
+  Debuginfod* const debuginfod = plan.debuginfod.get();
+  const std::unique_ptr<NamesCache> cache = OpenNamesCache(plan, console);
+  SymbolizeOptions options;
+  options.debuginfod = debuginfod;
+  options.cache = cache.get();
+  if (debuginfod == nullptr) {
+    return AddNames(result, options);
+  }
+  ProgressLine progress(console);
+  debuginfod->set_progress([&](std::string_view build_id, int64_t got, int64_t total) {
+    progress.Show(absl::StrFormat(
+        "debuginfod %s: %s", build_id.substr(0, 12),
+        total > 0 ? absl::StrFormat("%d of %d KiB", got / 1024, total / 1024) : "waiting"));
+  });
+  const SymbolizeReport names = AddNames(result, options);
+  progress.Clear();
+  const DebuginfodReport report = debuginfod->report();
+  console.Detail(absl::StrFormat("debuginfod: %d files found, %d not known there, %d failed",
+                                 report.found, report.unknown, report.failed));
+  if (report.failed > 0) {
+    console.Note(
+        absl::StrFormat("debuginfod: no answer for %d of %d files (%s: %s); their functions "
+                        "may be missing or without lines",
+                        report.failed, report.found + report.unknown + report.failed,
+                        report.failed_build_id, report.failed_reason));
+  }
+  return names;
 }
 
 ExitCode FinishRecording(CaptureResult result, const WritePlan& plan, SignalWatcher& signals,

@@ -55,6 +55,9 @@ struct WritePlan {
 // servers are named or its library is missing.
 absl::Status SetNameSources(const Options& options, WritePlan& plan);
 
+// Gives captured addresses their names, from where the plan says, and tells how that went.
+SymbolizeReport NameAddresses(CaptureResult& result, const WritePlan& plan, const Console& console);
+
 // Names, comments, files, summary. The result is kDone when every output was written.
 ExitCode FinishRecording(CaptureResult result, const WritePlan& plan, SignalWatcher& signals,
                          const Console& console);

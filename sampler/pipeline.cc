@@ -94,8 +94,17 @@ void Pipeline::On(Instant when, StackSample& sample) {
   const auto outcome = python_.Merge(sample.pid, sample.python, frames_);
   audit_.python_stacks += outcome == PythonStacks::Outcome::kNone ? 0 : 1;
   audit_.python_stacks_apart += outcome == PythonStacks::Outcome::kApart ? 1 : 0;
-  cpu_time_.Add(when, sample.pid, sample.tid, NameOfThread(sample.pid, sample.tid),
-                writer_.AddStack(frames_), sample.period);
+  const StringIndex name = NameOfThread(sample.pid, sample.tid);
+  const StackIndex stack = writer_.AddStack(frames_);
+  cpu_time_.Add(when, sample.pid, sample.tid, name, stack, sample.period);
+  if (options_.latest_only) {
+    latest_.Sampled({.pid = sample.pid,
+                     .tid = sample.tid,
+                     .thread_name = name,
+                     .stack = stack,
+                     .samples = 1,
+                     .time = sample.period});
+  }
   if (audit_.samples++ == 0) {
     first_stack_at_ = MonotonicClock::now();
   }
@@ -137,7 +146,14 @@ void Pipeline::On(Instant /*when*/, const WaitsEnded& event) {
     return;
   }
   audit_.waits += event.times.count;
-  waits_.Add(event);
+  if (!options_.latest_only) {
+    waits_.Add(event);
+  } else if (const std::optional<WaitsEnded> waits = latest_.Waited(event)) {
+    waits_.Add(*waits);
+    if (waits_.FindStack(waits->stack).valid()) {
+      latest_.WaitsAt(waits->tid);
+    }
+  }
 }
 
 template <class HasStack>
@@ -290,7 +306,7 @@ void Pipeline::On(Instant /*when*/, const EventsLost& event) {
 
 void Pipeline::MoveFinishedRows() {
   for (const CpuTimeRow& row : cpu_time_.TakeRows()) {
-    if (options_.mode != CaptureMode::kOffCpu) {
+    if (options_.mode != CaptureMode::kOffCpu && !options_.latest_only) {
       writer_.AddCpuRow(row);
     }
   }
@@ -299,6 +315,7 @@ void Pipeline::MoveFinishedRows() {
 void Pipeline::Finish(Instant when) {
   cpu_time_.Finish(when);
   MoveFinishedRows();
+  latest_.Write(writer_);
   audit_.exact_cpu = cpu_time_.exact_time();
   audit_.sampled_cpu = cpu_time_.sampled_time();
   if (options_.table_cache != nullptr) {

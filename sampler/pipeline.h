@@ -14,6 +14,7 @@
 #include "sampler/cpu_time.h"
 #include "sampler/event.h"
 #include "sampler/jit_processes.h"
+#include "sampler/latest_stacks.h"
 #include "sampler/profile_writer.h"
 #include "sampler/python_stacks.h"
 #include "sampler/target/process_table.h"
@@ -35,6 +36,8 @@ struct PipelineOptions {
   bool samples_all_modes = false;  // see Audit
   CaptureMode mode = CaptureMode::kCpu;
   bool python_internals = false;  // frames of CPython's own loop are shown too
+  // The profile is of the end alone: one row a thread, that of its wait or its newest sample.
+  bool latest_only = false;
   // Borrowed; null: nobody has to know stacks of waits again.
   WaitStackLearner* learner = nullptr;
 };
@@ -99,6 +102,7 @@ class Pipeline {
   ProfileWriter writer_;
   PythonStacks python_;
   WaitBook waits_;
+  LatestStacks latest_;  // where only they are wanted
   Audit audit_;
   Instant first_stack_at_;
   // Storage that one sample leaves to the next.
