@@ -188,7 +188,7 @@ class DumpMaker {
       }
     }
     if (shown.empty() && !seen.python.empty()) {
-      PutInPlaceOfLoop(seen, thread);
+      PutInPlaceOfLoops(seen, thread);
       return;
     }
     const bool are_same = std::ranges::equal(
@@ -201,23 +201,41 @@ class DumpMaker {
     }
   }
 
-  // Where only the look has shown Python frames: the native frames down to the innermost loop of
-  // the interpreter, from which they were called.
-  static void PutInPlaceOfLoop(const SeenThread& seen, DumpThread& thread) {
-    const auto loop = std::ranges::find_if(
-        thread.frames, [](const DumpFrame& frame) { return frame.name.starts_with(kLoop); });
-    thread.frames.erase(loop, thread.frames.end());
-    // Without a loop nobody knows where they belong, but below them they cannot.
-    for (const SeenPythonFrame& frame : seen.python) {
-      thread.frames.push_back({.name = frame.function,
-                               .file = frame.file,
-                               .line = frame.line,
-                               .kind = ModuleKind::kPython,
-                               .module = "[python]",
-                               .locals = frame.locals});
+  // Where only the look has shown Python frames: each loop of the interpreter on the native stack
+  // gives way to those that it ran. Where the loops are not all there (the native stack is cut, or
+  // they have no name), only the native frames above the innermost are known to be in their place.
+  static void PutInPlaceOfLoops(const SeenThread& seen, DumpThread& thread) {
+    const auto is_loop = [](const DumpFrame& frame) { return frame.name.starts_with(kLoop); };
+    const bool are_all = std::ranges::count_if(thread.frames, is_loop) ==
+                         std::ranges::count_if(seen.python, &SeenPythonFrame::is_entry);
+    std::vector<DumpFrame> merged;
+    size_t next = 0;
+    const auto append_next = [&] {
+      const SeenPythonFrame& frame = seen.python[next++];
+      merged.push_back({.name = frame.function,
+                        .file = frame.file,
+                        .line = frame.line,
+                        .kind = ModuleKind::kPython,
+                        .module = "[python]",
+                        .locals = frame.locals});
+      return !frame.is_entry;
+    };
+    for (DumpFrame& frame : thread.frames) {
+      if (!is_loop(frame)) {
+        merged.push_back(std::move(frame));
+      } else if (are_all) {
+        while (next < seen.python.size() && append_next()) {
+        }
+      } else {
+        break;
+      }
     }
+    while (next < seen.python.size()) {
+      append_next();
+    }
+    thread.frames = std::move(merged);
     thread.has_stack = true;
-    thread.native_is_partial = true;
+    thread.native_is_partial = !are_all;
   }
 
   const Profile& profile_;

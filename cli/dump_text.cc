@@ -18,13 +18,18 @@ class TextWriter {
  public:
   explicit TextWriter(const DumpStyle& style) : style_(style) {}
 
+  // Whole, however long.
   void Line(const std::string& text, const char* color = nullptr) {
-    const std::string shown = style_.width > 0 ? CutMiddle(text, style_.width) : text;
     if (style_.color && color != nullptr) {
-      absl::StrAppend(&text_, "\x1b[", color, "m", shown, "\x1b[0m\n");
+      absl::StrAppend(&text_, "\x1b[", color, "m", text, "\x1b[0m\n");
     } else {
-      absl::StrAppend(&text_, shown, "\n");
+      absl::StrAppend(&text_, text, "\n");
     }
+  }
+  // Of names and values both ends are kept.
+  void CutLine(const std::string& indent, const std::string& text, const char* color = nullptr) {
+    const bool fits = style_.width <= indent.size();
+    Line(indent + (fits ? text : CutMiddle(text, style_.width - indent.size())), color);
   }
   std::string Take() { return std::move(text_); }
 
@@ -109,9 +114,9 @@ std::string PythonText(const DumpProcess& process) {
 
 void WriteFrame(const DumpFrame& frame, TextWriter& out) {
   const bool is_dim = frame.kind == ModuleKind::kKernel || frame.kind == ModuleKind::kNote;
-  out.Line("    " + FrameText(frame), is_dim ? kDim : nullptr);
+  out.CutLine("    ", FrameText(frame), is_dim ? kDim : nullptr);
   for (const SeenLocal& local : frame.locals) {
-    out.Line("        " + Printable(local.name) + " = " + Printable(local.value), kCyan);
+    out.CutLine("        ", Printable(local.name) + " = " + Printable(local.value), kCyan);
   }
 }
 

@@ -106,32 +106,47 @@ class LookAtProcess {
 
   // False: it has ended.
   bool LookAtThread(const LookOptions& options, SleepClock& clock, SeenThread& thread) {
-    const auto before = ReadProcStat(pid_, thread.tid);
-    const auto ran_before = ReadRunTime(pid_, thread.tid);
-    if (!before || before->has_ended()) {
+    const auto stat = ReadProcStat(pid_, thread.tid);
+    if (!stat || stat->has_ended()) {
       return false;
     }
-    thread.name = before->name;
-    thread.state = before->state;
-    if (before->state == 'R') {
-      return true;
+    thread.name = stat->name;
+    thread.state = stat->state;
+    if (python_ != nullptr) {
+      // At the outer end of its frames, which do not change while it runs.
+      thread.python_name = python_->NameOfThread(thread.tid).value_or("");
+    }
+    // One that waits for the global lock wakes every 5 ms.
+    constexpr int kTries = 4;
+    for (int i = 0; i < kTries && !LookAtSleeper(options, clock, thread); ++i) {
+    }
+    return true;
+  }
+
+  // False: it went on, so nothing was read.
+  bool LookAtSleeper(const LookOptions& options, SleepClock& clock, SeenThread& thread) {
+    const auto ran = ReadRunTime(pid_, thread.tid);
+    if (!SleepsNow(thread.tid)) {
+      return false;
     }
     const auto rest = clock.RestOf(pid_, thread.tid);
     std::vector<InspectedFrame> frames;
-    std::optional<std::string> name;
     if (python_ != nullptr) {
       frames = python_->FramesOf(thread.tid, options.locals);
-      name = python_->NameOfThread(thread.tid);
     }
-    const auto after = ReadProcStat(pid_, thread.tid);
     // It changes nothing while it sleeps.
-    if (after && after->state != 'R' && ReadRunTime(pid_, thread.tid) == ran_before) {
-      thread.python_name = name.value_or("");
-      thread.rest = rest ? std::optional(rest->time) : std::nullopt;
-      thread.rest_may_be_longer = rest && rest->may_be_longer;
-      AddFrames(frames, thread);
+    if (!SleepsNow(thread.tid) || ReadRunTime(pid_, thread.tid) != ran) {
+      return false;
     }
+    thread.rest = rest ? std::optional(rest->time) : std::nullopt;
+    thread.rest_may_be_longer = rest && rest->may_be_longer;
+    AddFrames(frames, thread);
     return true;
+  }
+
+  bool SleepsNow(Tid tid) const {
+    const auto stat = ReadProcStat(pid_, tid);
+    return stat && stat->state != 'R';
   }
 
   static void AddFrames(std::vector<InspectedFrame>& frames, SeenThread& thread) {
@@ -142,6 +157,7 @@ class LookAtProcess {
         seen.file = frame.frame.function->file;
       }
       seen.line = frame.frame.line;
+      seen.is_entry = frame.frame.is_entry;
       for (PythonLocal& local : frame.locals) {
         seen.locals.push_back({.name = std::move(local.name), .value = std::move(local.value)});
       }

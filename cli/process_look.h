@@ -23,6 +23,7 @@ struct SeenPythonFrame {
   std::string function;
   std::string file;
   int64_t line = 0;
+  bool is_entry = false;  // the interpreter's loop was entered with it
   std::vector<SeenLocal> locals;
 };
 

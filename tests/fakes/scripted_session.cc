@@ -11,6 +11,7 @@
 
 #include "base/status.h"
 #include "cli/capture_session.h"
+#include "cli/process_look.h"
 #include "profile/profile_builder.h"
 #include "tests/support/sample_profiles.h"
 
@@ -84,6 +85,37 @@ absl::StatusOr<std::unique_ptr<CaptureSession>> StartSession(const SessionOption
 absl::StatusOr<CaptureResult> ReplayRecording(const std::string& /*path*/,
                                               const SessionOptions& /*options*/) {
   return ScriptedSession(SessionOptions()).Stop();
+}
+
+namespace {
+
+// One process that has ended, or with a thread that sleeps.
+class ScriptedLook final : public ProcessLook {
+ public:
+  explicit ScriptedLook(const std::vector<Pid>& pids) : pids_(pids) {}
+  void Watch() override {}
+  std::vector<SeenProcess> Look() override {
+    std::vector<SeenProcess> seen;
+    for (const Pid pid : pids_) {
+      seen.push_back({.pid = pid, .command = "scripted"});
+      if (!ScriptSays("gone")) {
+        seen.back().threads.push_back({.tid = Tid{7}, .name = "scripted", .state = 'S'});
+      }
+    }
+    return seen;
+  }
+  const std::vector<std::string>& notes() const override { return notes_; }
+
+ private:
+  std::vector<Pid> pids_;
+  std::vector<std::string> notes_;
+};
+
+}  // namespace
+
+std::unique_ptr<ProcessLook> OpenProcessLook(const std::vector<Pid>& pids,
+                                             const LookOptions& /*options*/) {
+  return std::make_unique<ScriptedLook>(pids);
 }
 
 SymbolizeReport AddNames(CaptureResult& /*result*/, const SymbolizeOptions& /*options*/) {

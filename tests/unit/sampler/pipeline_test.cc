@@ -393,5 +393,51 @@ TEST(PipelineWaits, OnlyStacksThatWereCopiedAreLearned) {
   EXPECT_EQ(learner.learned, std::vector<WaitStackId>{WaitStackId{2}});
 }
 
+// ---- The latest stacks alone --------------------------------------------------------------------
+
+WaitsEnded Waits(Tid tid, int milliseconds_each, uint64_t count, bool still_waiting) {
+  WaitsEnded waits{.pid = kServer, .tid = tid, .stack = WaitStackId{5}, .system_call = SYS_read};
+  for (uint64_t i = 0; i < count; ++i) {
+    waits.times.Add(static_cast<uint64_t>(milliseconds_each) * 1'000'000);
+  }
+  waits.still_waiting = still_waiting ? 1 : 0;
+  return waits;
+}
+
+TEST(LatestStacks, OfARunningThreadItsNewestSampleIsTold) {
+  std::vector<Event> events = AttachedServer();
+  events.push_back({At(10), KernelSample(kWorker, 0xffffffff81000100)});
+  events.push_back({At(20), KernelSample(kWorker, 0xffffffff81000200)});
+
+  const Profile profile = ProfileOf(std::move(events), {.latest_only = true}).profile;
+
+  ASSERT_EQ(profile.samples.size(), 1u);
+  std::vector<LocationIndex> frames;
+  AppendLocations(profile, profile.samples[0].stack, frames);
+  EXPECT_EQ(profile.LocationAt(frames[0]).address, 0xffffffff81000200u);
+}
+
+TEST(LatestStacks, WaitsThatAreOverAreNotTold) {
+  std::vector<Event> events = AttachedServer();
+  events.push_back({At(20), Waits(kWorker, 5, 2, false)});
+
+  EXPECT_TRUE(ProfileOf(std::move(events), {.mode = CaptureMode::kWall, .latest_only = true})
+                  .profile.samples.empty());
+}
+
+TEST(LatestStacks, OneThatGoesOnCountsThoseBeforeItInTheSamePlace) {
+  std::vector<Event> events = AttachedServer();
+  events.push_back({At(20), Waits(kWorker, 5, 2, false)});
+  events.push_back({At(20), Waits(kMain, 5, 2, false)});
+  events.push_back({At(30), Waits(kWorker, 3, 1, true)});
+
+  const Profile profile =
+      ProfileOf(std::move(events), {.mode = CaptureMode::kWall, .latest_only = true}).profile;
+
+  ASSERT_EQ(profile.samples.size(), 1u);
+  EXPECT_EQ(Total(profile, "waits"), 3);
+  EXPECT_EQ(Total(profile, "wait"), 13'000'000);
+}
+
 }  // namespace
 }  // namespace whyslow
