@@ -87,16 +87,18 @@ uint32_t VersionInConstants(std::string_view constants) {
   return 0;
 }
 
-// The patch release of this minor one: "3.8.18" alone between two zero bytes.
+// The patch release of this minor one: "3.8.18" at the end of a text. Linkers keep a text that
+// others end with (the folder it was built for, say) only once.
 uint32_t PatchInConstants(std::string_view constants, uint32_t version) {
-  std::string start(1, '\0');
-  absl::StrAppend(&start, PythonVersionText(version), ".");
+  const std::string start = absl::StrCat(PythonVersionText(version), ".");
   for (size_t at = constants.find(start); at != std::string_view::npos;
        at = constants.find(start, at + 1)) {
-    std::string_view rest = constants.substr(at + start.size(), 4);
-    rest = rest.substr(0, rest.find('\0'));
-    const auto patch = ToNumber<uint32_t>(rest);
-    if (patch && *patch < 256) {
+    const bool is_start =
+        at == 0 || (std::isdigit(static_cast<unsigned char>(constants[at - 1])) == 0 &&
+                    constants[at - 1] != '.');
+    const std::string_view rest = constants.substr(at + start.size(), 4);
+    const auto patch = ToNumber<uint32_t>(rest.substr(0, rest.find('\0')));
+    if (is_start && patch && *patch < 256) {
       return version | *patch << 8 | 0xf0;
     }
   }
