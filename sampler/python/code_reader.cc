@@ -1,5 +1,6 @@
 #include "sampler/python/code_reader.h"
 
+#include <algorithm>
 #include <array>
 #include <optional>
 #include <span>
@@ -11,7 +12,8 @@ namespace whyslow {
 namespace {
 
 constexpr size_t kMostMemory = size_t{64} << 20;
-constexpr size_t kMostRead = 512;  // of a code object
+constexpr size_t kMostRead = 512;                   // of a code object
+constexpr uint64_t kMostTable = uint64_t{1} << 20;  // bytes of a line table
 
 }  // namespace
 
@@ -40,7 +42,7 @@ std::optional<PythonCodeReader::Parts> PythonCodeReader::ReadParts(RuntimeAddres
 }
 
 std::optional<PythonCodeReader::Code> PythonCodeReader::ReadCode(RuntimeAddress code,
-                                                                 uint32_t check) const {
+                                                                 uint32_t check) {
   const std::optional<Parts> parts = ReadParts(code);
   if (!parts || parts->check != check) {
     return std::nullopt;
@@ -50,7 +52,11 @@ std::optional<PythonCodeReader::Code> PythonCodeReader::ReadCode(RuntimeAddress 
   if (!name || !file) {
     return std::nullopt;
   }
-  const std::optional<std::string> lines = objects_->ReadBytes(parts->line_table);
+  if (tables_left_ < kMostTable) {
+    return std::nullopt;
+  }
+  const std::optional<std::string> lines = objects_->ReadBytes(parts->line_table, kMostTable);
+  tables_left_ -= lines ? lines->size() : 0;
   // The target goes on while it is read: what the names were read by must still be so.
   if (ReadParts(code) != parts) {
     return std::nullopt;

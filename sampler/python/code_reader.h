@@ -23,9 +23,16 @@ class PythonCodeReader {
   // at the same address.
   PythonFrame Read(const python_raw_frame& frame);
 
+  // Another stack begins. Of one stack, line tables of at most 8 MiB are read, far more than those
+  // of true programs: a target made for it must not keep us busy. Functions beyond are null and
+  // come with a later stack.
+  void BeginStack() { tables_left_ = kMostTables; }
+
   size_t MemoryBytes() const { return memory_bytes_; }
 
  private:
+  static constexpr uint64_t kMostTables = uint64_t{8} << 20;
+
   struct Code {
     std::shared_ptr<const PythonFunction> function;
     PythonLineTable lines;
@@ -42,13 +49,14 @@ class PythonCodeReader {
   };
 
   std::optional<Parts> ReadParts(RuntimeAddress code) const;
-  std::optional<Code> ReadCode(RuntimeAddress code, uint32_t check) const;
+  std::optional<Code> ReadCode(RuntimeAddress code, uint32_t check);
   // The offset of a frame's instruction in its code, in bytes.
   int64_t OffsetOf(const python_raw_frame& frame) const;
 
   const PythonObjects* objects_;
   absl::flat_hash_map<std::pair<uint64_t, uint32_t>, Code> codes_;  // by address and check
   size_t memory_bytes_ = 0;
+  uint64_t tables_left_ = kMostTables;
 };
 
 }  // namespace whyslow

@@ -12,8 +12,8 @@ namespace whyslow {
 namespace {
 
 constexpr uint64_t kMostCharacters = 4096;
-constexpr uint64_t kMostBytes = uint64_t{1} << 20;
-constexpr uint64_t kMostKeys = 1024;  // of an instance
+constexpr uint64_t kMostKeys = 1024;                  // of an instance
+constexpr uint64_t kMostIndices = uint64_t{1} << 16;  // bytes of the hash table before them
 
 // Names are mostly short: header and text come with one read.
 constexpr size_t kFirstRead = 256;
@@ -102,12 +102,12 @@ std::optional<std::string> PythonObjects::ReadText(RuntimeAddress text) const {
   return bytes ? std::optional(ToUtf8(*bytes, header.kind)) : std::nullopt;
 }
 
-std::optional<std::string> PythonObjects::ReadBytes(RuntimeAddress bytes) const {
+std::optional<std::string> PythonObjects::ReadBytes(RuntimeAddress bytes, uint64_t most) const {
   std::array<std::byte, kFirstRead> first;
   const std::span<const std::byte> read(first.data(), memory_->Read(bytes, first));
   ByteReader reader(read, layout_->object_size);
   const uint64_t size = reader.U64();
-  if (!reader.ok() || size > kMostBytes || read.size() < layout_->bytes_data) {
+  if (!reader.ok() || size > most || read.size() < layout_->bytes_data) {
     return std::nullopt;
   }
   const auto data =
@@ -155,7 +155,7 @@ std::optional<PythonObjects::Slot> PythonObjects::FindKey(RuntimeAddress keys,
   if (layout_->attributes == AttributeKind::kDictionary) {
     const uint64_t slots = reader.U64();
     const uint64_t width = slots <= 0xff ? 1 : slots <= 0xffff ? 2 : 4;
-    indices = slots > kMostKeys * 4 ? kMostBytes : slots * width;
+    indices = slots > kMostKeys * 4 ? kMostIndices : slots * width;
   } else {
     reader.Skip(1);
     indices = uint64_t{1} << std::min<uint8_t>(reader.U8(), 20);
@@ -163,7 +163,7 @@ std::optional<PythonObjects::Slot> PythonObjects::FindKey(RuntimeAddress keys,
   }
   reader = ByteReader(header, layout_->keys_count);
   const uint64_t count = reader.U64();
-  if (!reader.ok() || indices >= kMostBytes || count > kMostKeys) {
+  if (!reader.ok() || indices >= kMostIndices || count > kMostKeys) {
     return std::nullopt;
   }
   const uint64_t entry_size = has_hashes ? 24 : 16;

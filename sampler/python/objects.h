@@ -23,8 +23,8 @@ class PythonObjects {
   // A str as UTF-8, cut after 4,096 characters; what is no character (half a surrogate pair) is
   // U+FFFD. nullopt: no str is there.
   std::optional<std::string> ReadText(RuntimeAddress text) const;
-  // What a bytes object holds; nullopt: none is there, or one above 1 MiB.
-  std::optional<std::string> ReadBytes(RuntimeAddress bytes) const;
+  // What a bytes object holds; nullopt: none is there, or one above `most`.
+  std::optional<std::string> ReadBytes(RuntimeAddress bytes, uint64_t most) const;
 
   std::optional<RuntimeAddress> TypeOf(RuntimeAddress object) const;
   // The type's own name, as in tp_name; nullopt: no name of at most 255 bytes is there.

@@ -66,6 +66,7 @@ absl::StatusOr<InterpreterState> PythonProcess::Check() {
 std::vector<PythonFrame> PythonProcess::Resolve(std::span<const python_raw_frame> frames) {
   std::vector<PythonFrame> resolved;
   resolved.reserve(frames.size());
+  codes_.BeginStack();
   for (const python_raw_frame& frame : frames) {
     resolved.push_back(codes_.Read(frame));
   }
@@ -138,6 +139,7 @@ std::optional<std::vector<python_raw_frame>> PythonProcess::WalkThread(Tid tid) 
 
 std::optional<std::string> PythonProcess::NameOfThread(Tid tid) {
   const std::optional<PythonWalk> walk = WalkChecked(tid);
+  codes_.BeginStack();
   return walk ? NameOfPythonThread(objects_, codes_, *walk) : std::nullopt;
 }
 
