@@ -61,7 +61,6 @@ constexpr OffsetWords kWords315 = {.interpreter_next = 8,
                                    .bytes_size = 87,
                                    .text_state = 90};
 
-constexpr unsigned kVersionWord = 1;
 constexpr unsigned kFreeThreadedWord = 2;
 constexpr unsigned kInterpretersWord = 5;
 
