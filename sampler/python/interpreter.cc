@@ -208,7 +208,7 @@ std::string_view WhatIsWrong(const PythonObjects& objects, const PythonThread& t
     return Text(PythonWalkFault::kNoCode);
   }
   const PythonWalkFault fault = CheckPythonWalk(objects, first.code_type, thread, walk);
-  if (fault != PythonWalkFault::kNone && walk.end != PythonWalkEnd::kTooDeep) {
+  if (fault != PythonWalkFault::kNone) {
     return Text(fault);
   }
   const PythonLayout& layout = objects.layout();

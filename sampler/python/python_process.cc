@@ -116,6 +116,10 @@ std::optional<PythonThread> PythonProcess::FindThread(Tid tid) {
 }
 
 std::optional<PythonWalk> PythonProcess::WalkChecked(Tid tid) {
+  const absl::StatusOr<InterpreterState> state = Check();
+  if (!state.ok() || *state != InterpreterState::kReady) {
+    return std::nullopt;
+  }
   const std::optional<PythonThread> thread = FindThread(tid);
   if (!thread) {
     return std::nullopt;
@@ -123,8 +127,7 @@ std::optional<PythonWalk> PythonProcess::WalkChecked(Tid tid) {
   PythonWalk walk = WalkPythonThread(objects_, *thread);
   const PythonWalkFault fault = CheckPythonWalk(objects_, interpreter_.code_type, *thread, walk);
   ++rejections_.walks;
-  const bool is_deep = fault == PythonWalkFault::kNotEnded && walk.end == PythonWalkEnd::kTooDeep;
-  if (fault != PythonWalkFault::kNone && !is_deep) {
+  if (fault != PythonWalkFault::kNone) {
     ++rejections_.rejected;
     rejections_.last = fault;
     return std::nullopt;

@@ -17,6 +17,28 @@ constexpr size_t kMostThreads = 16384;
 // memory can be larger; then nothing is read.
 constexpr size_t kMostRead = 512;
 
+// Notices that a list of the target's comes back to where it was: compares each element with one
+// that is kept for twice as long each time (Brent's way), so that nothing grows.
+class LoopWatch {
+ public:
+  bool IsBackAt(RuntimeAddress element) {
+    if (element == kept_) {
+      return true;
+    }
+    if (++since_ == hold_) {
+      kept_ = element;
+      since_ = 0;
+      hold_ *= 2;
+    }
+    return false;
+  }
+
+ private:
+  RuntimeAddress kept_;
+  size_t since_ = 0;
+  size_t hold_ = 1;
+};
+
 uint64_t WordAt(std::span<const std::byte> bytes, uint64_t offset) {
   return ByteReader(bytes, offset).U64();
 }
@@ -110,6 +132,7 @@ class Walker {
   Walker(const PythonObjects& objects, PythonWalk& walk) : objects_(objects), walk_(walk) {}
 
   void Run(RuntimeAddress frame) {
+    LoopWatch watch;
     // Frames of the interpreter's own count as well: there can be as many as others.
     while (frame.value() != 0) {
       if (walk_.frames.size() >= PYTHON_MOST_FRAMES ||
@@ -117,8 +140,9 @@ class Walker {
         walk_.end = PythonWalkEnd::kTooDeep;
         return;
       }
-      if (!Step(frame)) {
-        walk_.end = PythonWalkEnd::kBroken;
+      const bool is_loop = watch.IsBackAt(frame);
+      if (is_loop || !Step(frame)) {
+        walk_.end = is_loop ? PythonWalkEnd::kLoop : PythonWalkEnd::kBroken;
         return;
       }
       frame = walk_.steps.back().previous;
@@ -224,13 +248,19 @@ std::optional<PythonThread> ReadPythonThreadAgain(const PythonObjects& objects,
 
 std::vector<PythonThread> ListPythonThreads(const PythonObjects& objects) {
   const python_walk_layout& walk = objects.layout().walk;
+  const auto read = [&objects](RuntimeAddress from) {
+    return objects.ReadPointer(from).value_or(RuntimeAddress());
+  };
   std::vector<PythonThread> threads;
-  RuntimeAddress interpreter =
-      objects.ReadPointer(RuntimeAddress(walk.interpreters)).value_or(RuntimeAddress());
+  RuntimeAddress interpreter = read(RuntimeAddress(walk.interpreters));
+  LoopWatch interpreters;
   for (size_t i = 0; i < kMostInterpreters && interpreter.value() != 0; ++i) {
-    RuntimeAddress state =
-        objects.ReadPointer(interpreter + walk.interpreter_threads).value_or(RuntimeAddress());
-    while (state.value() != 0 && threads.size() < kMostThreads) {
+    if (interpreters.IsBackAt(interpreter)) {
+      break;
+    }
+    RuntimeAddress state = read(interpreter + walk.interpreter_threads);
+    LoopWatch states;
+    while (state.value() != 0 && threads.size() < kMostThreads && !states.IsBackAt(state)) {
       RuntimeAddress next;
       const std::optional<PythonThread> thread = ReadThread(objects, interpreter, state, next);
       if (!thread) {
@@ -239,8 +269,7 @@ std::vector<PythonThread> ListPythonThreads(const PythonObjects& objects) {
       threads.push_back(*thread);
       state = next;
     }
-    interpreter =
-        objects.ReadPointer(interpreter + walk.interpreter_next).value_or(RuntimeAddress());
+    interpreter = read(interpreter + walk.interpreter_next);
   }
   return threads;
 }
@@ -256,7 +285,7 @@ std::string_view Text(PythonWalkFault fault) {
     case PythonWalkFault::kNone:
       return "none";
     case PythonWalkFault::kNotEnded:
-      return "a chain of frames does not end";
+      return "a frame cannot be read";
     case PythonWalkFault::kChanged:
       return "the frames change";
     case PythonWalkFault::kFrameTwice:
@@ -271,7 +300,7 @@ std::string_view Text(PythonWalkFault fault) {
 
 PythonWalkFault CheckPythonWalk(const PythonObjects& objects, RuntimeAddress code_type,
                                 const PythonThread& thread, const PythonWalk& walk) {
-  if (walk.end != PythonWalkEnd::kRoot) {
+  if (walk.end == PythonWalkEnd::kBroken) {
     return PythonWalkFault::kNotEnded;
   }
   for (const PythonWalkStep& step : walk.steps) {
@@ -282,7 +311,7 @@ PythonWalkFault CheckPythonWalk(const PythonObjects& objects, RuntimeAddress cod
       return PythonWalkFault::kOutsideCode;
     }
   }
-  if (HasFrameTwice(walk)) {
+  if (walk.end == PythonWalkEnd::kLoop || HasFrameTwice(walk)) {
     return PythonWalkFault::kFrameTwice;
   }
   return IsTopUnchanged(objects, thread, walk) ? PythonWalkFault::kNone : PythonWalkFault::kChanged;

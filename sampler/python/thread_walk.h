@@ -28,13 +28,15 @@ struct PythonThread {
 std::optional<PythonThread> ReadPythonThreadAgain(const PythonObjects& objects,
                                                   const PythonThread& thread);
 
-// Those of all interpreters, at most 16,384. What cannot be read ends a list.
+// Those of all interpreters, at most 16,384. What cannot be read ends a list, and so does one that
+// was there before.
 std::vector<PythonThread> ListPythonThreads(const PythonObjects& objects);
 
 enum class PythonWalkEnd : uint8_t {
   kRoot,     // the chain ended
   kTooDeep,  // after PYTHON_MOST_FRAMES frames
   kBroken,   // at a frame or a code object that cannot be read
+  kLoop,     // the chain comes back to a frame
 };
 
 // One step of a walk, for its check.
@@ -57,7 +59,7 @@ PythonWalk WalkPythonThread(const PythonObjects& objects, const PythonThread& th
 
 enum class PythonWalkFault : uint8_t {
   kNone,
-  kNotEnded,     // the walk did not reach the end of the chain
+  kNotEnded,     // a frame or a code object could not be read
   kChanged,      // the thread has another frame, or its frame other code, than when the walk began
   kFrameTwice,   // the chain came back to a frame
   kNoCode,       // a frame's code is not of the code objects' type
@@ -66,8 +68,8 @@ enum class PythonWalkFault : uint8_t {
 
 std::string_view Text(PythonWalkFault fault);
 
-// Whether the walk can have been true, by what always holds. Reads the thread's frame once more.
-// `code_type`: PyCode_Type.
+// Whether the walk can have been true, by what always holds; one that was cut is no less true.
+// Reads the thread's frame once more. `code_type`: PyCode_Type.
 PythonWalkFault CheckPythonWalk(const PythonObjects& objects, RuntimeAddress code_type,
                                 const PythonThread& thread, const PythonWalk& walk);
 

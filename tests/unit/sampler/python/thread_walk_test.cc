@@ -71,6 +71,15 @@ TEST(PythonThreads, ListsThatGoRoundEnd) {
   scene.python.memory.PutValue(scene.interpreter + scene.python.layout.walk.interpreter_next,
                                scene.interpreter);
 
+  EXPECT_LE(ListPythonThreads(scene.objects).size(), 4U);
+}
+
+TEST(PythonThreads, ListsHaveAnEnd) {
+  Scene scene(0x030912f0);
+  for (int i = 0; i < 16'400; ++i) {
+    scene.python.AddThread(scene.interpreter, 1, 0);
+  }
+
   EXPECT_THAT(ListPythonThreads(scene.objects), SizeIs(16384));
 }
 
@@ -179,18 +188,40 @@ TEST(PythonWalk, AFrameThatCannotBeReadBreaksTheWalk) {
   EXPECT_EQ(scene.Check(thread, walk), PythonWalkFault::kNotEnded);
 }
 
-TEST(PythonWalk, AChainThatGoesRoundIsCut) {
+TEST(PythonWalk, AChainThatGoesRoundIsNoStack) {
   for (const uint8_t owner : {uint8_t{0}, uint8_t{3}}) {
     Scene scene(0x030c01f0);
-    const uint64_t frame = scene.python.AddFrame(scene.python.AddCode({}), 0, owner);
-    scene.python.memory.PutValue(frame + scene.python.layout.walk.frame_previous, frame);
-    const PythonThread thread = scene.ThreadAt(frame);
+    const uint64_t code = scene.python.AddCode({});
+    const uint64_t frame = scene.python.AddFrame(code, 0, owner);
+    uint64_t leaf = frame;
+    for (int i = 0; i < 10; ++i) {
+      leaf = scene.python.AddFrame(code, leaf, owner);
+    }
+    scene.python.memory.PutValue(frame + scene.python.layout.walk.frame_previous, leaf);
+    const PythonThread thread = scene.ThreadAt(leaf);
 
     const PythonWalk walk = WalkPythonThread(scene.objects, thread);
 
-    EXPECT_LE(walk.frames.size(), size_t{PYTHON_MOST_FRAMES});
-    EXPECT_EQ(walk.end, PythonWalkEnd::kTooDeep);
+    EXPECT_LE(walk.steps.size(), 40U);
+    EXPECT_EQ(walk.end, PythonWalkEnd::kLoop);
+    EXPECT_EQ(scene.Check(thread, walk), PythonWalkFault::kFrameTwice);
   }
+}
+
+TEST(PythonWalk, ADeepStackIsCut) {
+  Scene scene(0x030c01f0);
+  const uint64_t code = scene.python.AddCode({});
+  uint64_t frame = 0;
+  for (int i = 0; i < PYTHON_MOST_FRAMES + 10; ++i) {
+    frame = scene.python.AddFrame(code, frame);
+  }
+  const PythonThread thread = scene.ThreadAt(frame);
+
+  const PythonWalk walk = WalkPythonThread(scene.objects, thread);
+
+  EXPECT_THAT(walk.frames, SizeIs(PYTHON_MOST_FRAMES));
+  EXPECT_EQ(walk.end, PythonWalkEnd::kTooDeep);
+  EXPECT_EQ(scene.Check(thread, walk), PythonWalkFault::kNone);
 }
 
 class CheckedWalk : public ::testing::Test {
