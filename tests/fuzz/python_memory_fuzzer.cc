@@ -32,7 +32,7 @@ class FoldedMemory final : public TargetMemory {
   explicit FoldedMemory(std::vector<std::byte> bytes) : bytes_(std::move(bytes)) {}
 
   size_t Read(RuntimeAddress from, std::span<std::byte> into) const override {
-    if (from.value() >> 56 != 0) {
+    if (from.value() >> 56 != 0 || into.empty()) {
       return 0;
     }
     const size_t at = (from.value() - kBase) % kMostMemory;
