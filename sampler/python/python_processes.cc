@@ -3,10 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <span>
-#include <string_view>
 #include <variant>
-
-#include "elf/symbol_lookup.h"
 
 namespace whyslow {
 namespace {
@@ -54,42 +51,31 @@ void RemoveShims(std::vector<PythonFrame>& frames) {
 
 }  // namespace
 
-bool PythonProcesses::MayBePython(const Mapping& mapping) {
-  if (mapping.module == nullptr || mapping.module->elf() == nullptr) {
-    return false;
+void PythonProcesses::AddProblem(const absl::Status& status) {
+  std::string text(status.message());
+  if (told_.insert(text).second) {
+    problems_.push_back(std::move(text));
   }
-  const auto [row, is_new] = may_be_python_.try_emplace(mapping.module.get());
-  if (is_new) {
-    const auto is_runtime = [](std::string_view name) { return name == "_PyRuntime"; };
-    const ElfFile& elf = *mapping.module->elf();
-    row->second = !FindSymbolsByName(elf, ".dynsym", is_runtime).empty() ||
-                  !FindSymbolsByName(elf, ".symtab", is_runtime).empty();
-  }
-  return row->second;
 }
 
 const python_walk_layout* PythonProcesses::Open(Pid pid, const Mapping& mapping) {
-  if (!MayBePython(mapping)) {
+  if (mapping.module == nullptr || not_python_.contains(mapping.module.get())) {
     return nullptr;
   }
   auto row = std::make_unique<Row>(pid);
   row->mapping = mapping;
   auto process = PythonProcess::Open(pid, mapping, row->memory);
   if (!process.ok()) {
-    if (told_.insert(std::string(process.status().message())).second) {
-      problems_.emplace_back(process.status().message());
-    }
+    AddProblem(process.status());
     return nullptr;
   }
   if (*process == nullptr) {
+    not_python_.insert(mapping.module.get());
     return nullptr;
   }
   row->process = *std::move(process);
-  const auto state = row->process->Check();
-  if (!state.ok()) {
-    if (told_.insert(std::string(state.status().message())).second) {
-      problems_.emplace_back(state.status().message());
-    }
+  if (const auto state = row->process->Check(); !state.ok()) {
+    AddProblem(state.status());
     return nullptr;
   }
   std::unique_ptr<Row>& place = rows_[pid];
@@ -193,6 +179,13 @@ void PythonProcesses::Read(PythonStack& stack, Instant when, std::vector<Event>&
   if (row == rows_.end()) {
     stack.frames.resize(stack.raw.size());
     stack.raw.clear();
+    return;
+  }
+  // At the attach there may have been nothing yet to check.
+  if (const auto state = row->second->process->Check(); !state.ok()) {
+    AddProblem(state.status());
+    stack.raw.clear();
+    stack.is_cut = true;
     return;
   }
   stack.frames = row->second->process->Resolve(stack.raw);

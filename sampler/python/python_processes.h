@@ -3,6 +3,7 @@
 
 #include <absl/container/flat_hash_map.h>
 #include <absl/container/flat_hash_set.h>
+#include <absl/status/status.h>
 
 #include <deque>
 #include <memory>
@@ -48,14 +49,14 @@ class PythonProcesses final : public PythonReader {
   };
 
   const python_walk_layout* Open(Pid pid, const Mapping& mapping);
-  bool MayBePython(const Mapping& mapping);
+  void AddProblem(const absl::Status& status);
   void Fork(Pid parent, Pid child);
   void End(Pid pid);
   void AskParent(const Row& row, PythonStack& stack);
   static void NameThread(Row& row, const PythonStack& stack, Instant when, std::vector<Event>& out);
 
   ModuleTable modules_;
-  absl::flat_hash_map<const ModuleFile*, bool> may_be_python_;
+  absl::flat_hash_set<const ModuleFile*> not_python_;
   absl::flat_hash_map<Pid, std::unique_ptr<Row>> rows_;
   std::deque<Pid> ended_;                  // of those: what they did last is still to be told
   absl::flat_hash_set<std::string> told_;  // problems, each once

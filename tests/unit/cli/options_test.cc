@@ -159,9 +159,8 @@ TEST_P(LaterOption, IsRefusedAndNotSilentlyTaken) {
   EXPECT_THAT(AttachProblem({GetParam()}), HasSubstr("not in this version"));
 }
 INSTANTIATE_TEST_SUITE_P(Options, LaterOption,
-                         ::testing::Values("--python=yes", "--requests=full", "--sql-text=none",
-                                           "--cgroup=/x", "--name=x", "--leaf=sql",
-                                           "--python-internals=yes"));
+                         ::testing::Values("--requests=full", "--sql-text=none", "--cgroup=/x",
+                                           "--name=x", "--leaf=sql", "--endpoint=x"));
 
 TEST(Options, DurationsAreReadWithAndWithoutUnits) {
   EXPECT_EQ(Attach({"-d", "10s"}).duration, std::chrono::seconds(10));
