@@ -35,6 +35,11 @@ void AddAuditComments(CaptureResult& result) {
   for (const auto& [reason, count] : audit.truncated) {
     AddComment(result.profile, absl::StrFormat("truncated, %s: %d", reason, count));
   }
+  if (audit.python_stacks > 0) {
+    AddComment(result.profile,
+               absl::StrFormat("samples with Python frames: %d, not matching the native ones: %d",
+                               audit.python_stacks, audit.python_stacks_apart));
+  }
   if (audit.waits_measured) {
     AddComment(result.profile,
                absl::StrFormat("waits: %d, lost: %d, with the stack of a similar wait: %d",

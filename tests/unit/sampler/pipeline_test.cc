@@ -81,6 +81,76 @@ TEST(Pipeline, SamplesCarryTheirThreadAndProcess) {
   EXPECT_EQ(profile.NumberLabel(sample, "tid"), 101);
 }
 
+PythonStack PythonStackOf(Tid tid, PythonStackId id, std::string name) {
+  PythonStack stack{.pid = kServer, .tid = tid, .id = id};
+  stack.frames.push_back({.function = std::make_shared<const PythonFunction>(PythonFunction{
+                              .name = std::move(name), .file = "/srv/app.py", .first_line = 3}),
+                          .line = 5,
+                          .is_entry = true});
+  return stack;
+}
+
+std::string RootNameOf(const Profile& profile, const Sample& sample) {
+  std::vector<LocationIndex> frames;
+  AppendLocations(profile, sample.stack, frames);
+  const Location& root = profile.LocationAt(frames.back());
+  return root.lines.empty()
+             ? ""
+             : std::string(profile.Text(profile.FunctionAt(root.lines[0].function).name));
+}
+
+TEST(Pipeline, PythonFramesAndNamesReachSamplesAndWaits) {
+  std::vector<Event> events = AttachedServer();
+  events.push_back({At(9), PythonStackOf(kWorker, PythonStackId{7}, "running")});
+  StackSample sample = KernelSample(kWorker, 0xffffffff81000100);
+  sample.python = PythonStackId{7};
+  events.push_back({At(10), std::move(sample)});
+  events.push_back({At(11), PythonThreadNamed{kServer, kWorker, "pool 1"}});
+  WaitStack wait{.pid = kServer, .tid = kWorker, .id = WaitStackId{1}};
+  wait.kernel_callchain = {RuntimeAddress(0xffffffff81000010)};
+  events.push_back({At(12), std::move(wait)});
+  for (const uint64_t python : {8, 9}) {
+    const PythonStackId id{python};
+    events.push_back(
+        {At(13), PythonStackOf(kWorker, id, "waiting " + std::to_string(python))});
+    WaitsEnded waits{.pid = kServer, .tid = kWorker, .stack = WaitStackId{1}, .python = id};
+    waits.times.Add(1'000'000);
+    events.push_back({At(14), std::move(waits)});
+  }
+
+  const CaptureResult result = ProfileOf(std::move(events), {.mode = CaptureMode::kWall});
+
+  const Profile& profile = result.profile;
+  std::vector<std::string> roots;
+  for (const Sample& row : profile.samples) {
+    EXPECT_EQ(profile.TextLabel(row, "python_thread"), "pool 1");
+    roots.push_back(RootNameOf(profile, row));
+  }
+  std::ranges::sort(roots);
+  // One native stack, two of Python code.
+  EXPECT_EQ(roots, (std::vector<std::string>{"running", "waiting 8", "waiting 9"}));
+  EXPECT_EQ(result.audit.python_stacks, 1u);
+}
+
+TEST(Pipeline, AThreadsNumberMayBeUsedAgainByOneOfAnotherName) {
+  std::vector<Event> events = AttachedServer();
+  const auto add = [&events](int ms, const char* name) {
+    events.push_back({At(ms), PythonThreadNamed{kServer, kWorker, name}});
+    events.push_back({At(ms + 1), KernelSample(kWorker, 0xffffffff81000100)});
+    events.push_back({At(ms + 2), ThreadExited{kServer, kWorker}});
+    events.push_back({At(ms + 2), ThreadRunTime{kServer, kWorker, milliseconds(ms)}});
+  };
+  add(10, "first");
+  events.push_back({At(20), ThreadStarted{kServer, kWorker, kServer, kMain}});
+  add(30, "second");
+
+  const Profile profile = ProfileOf(std::move(events)).profile;
+
+  for (const Sample& row : profile.samples) {
+    EXPECT_NE(profile.TextLabel(row, "python_thread"), "first");  // not known to be its own
+  }
+}
+
 TEST(Pipeline, CodeOfTheKernelHasTheNameThatItHadAtTheTime) {
   constexpr uint64_t kPlace = 0xffffffffc0001000;
   KernelCodeChanged code;

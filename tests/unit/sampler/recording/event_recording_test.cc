@@ -233,6 +233,9 @@ TEST_F(Recording, WaitsComeBack) {
   waits.times.Add(5'000'000);
   waits.run_queue = Nanoseconds(77);
   waits.still_waiting = 1;
+  waits.for_gil = true;
+  waits.for_time = true;
+  waits.python = PythonStackId{0x1234'5678'9abc'def1};
   ASSERT_TRUE(Record({{.what = waits}, {.what = WaitsEnded{}}}).ok());
 
   const std::vector<Event> events = Replay().events;
@@ -250,8 +253,52 @@ TEST_F(Recording, WaitsComeBack) {
   EXPECT_EQ(read.times, waits.times);
   EXPECT_EQ(read.run_queue, Nanoseconds(77));
   EXPECT_EQ(read.still_waiting, 1);
+  EXPECT_TRUE(read.for_gil);
+  EXPECT_TRUE(read.for_time);
+  EXPECT_EQ(read.python, waits.python);
   EXPECT_EQ(std::get<WaitsEnded>(events[1].what).object, nullptr);
   EXPECT_EQ(std::get<WaitsEnded>(events[1].what).system_call, -1);
+}
+
+TEST_F(Recording, PythonComesBack) {
+  const auto function = std::make_shared<const PythonFunction>(
+      PythonFunction{.name = "A.f", .file = "/srv/\xff.py", .first_line = 7});
+  PythonStack stack{.pid = Pid{1}, .tid = Tid{2}, .id = PythonStackId{77}, .is_cut = true};
+  stack.frames = {{.function = function, .line = 9},
+                  {.function = nullptr},
+                  {.function = function, .line = 8, .is_entry = true}};
+  const PythonFound found{.pid = Pid{1},
+                          .version = 0x030b02f0,
+                          .loop = {{RuntimeAddress(0x1000), RuntimeAddress(0x2000)},
+                                   {RuntimeAddress(0x5000), RuntimeAddress(0x5100)}}};
+  StackSample sample{.pid = Pid{1}, .tid = Tid{2}};
+  sample.python = stack.id;
+  ASSERT_TRUE(Record({{.what = found},
+                      {.what = stack},
+                      {.what = sample},
+                      {.what = PythonThreadNamed{Pid{1}, Tid{2}, "worker"}}})
+                  .ok());
+
+  const std::vector<Event> events = Replay().events;
+
+  ASSERT_THAT(events, SizeIs(4));
+  EXPECT_EQ(std::get<PythonFound>(events[0].what).version, found.version);
+  EXPECT_EQ(std::get<PythonFound>(events[0].what).loop, found.loop);
+  const auto& read = std::get<PythonStack>(events[1].what);
+  EXPECT_EQ(read.pid, stack.pid);
+  EXPECT_EQ(read.tid, stack.tid);
+  EXPECT_EQ(read.id, stack.id);
+  EXPECT_TRUE(read.is_cut);
+  ASSERT_THAT(read.frames, SizeIs(3));
+  ASSERT_NE(read.frames[0].function, nullptr);
+  EXPECT_EQ(*read.frames[0].function, *function);
+  EXPECT_EQ(read.frames[0].line, 9);
+  EXPECT_FALSE(read.frames[0].is_entry);
+  EXPECT_EQ(read.frames[1].function, nullptr);
+  EXPECT_EQ(read.frames[2].line, 8);
+  EXPECT_TRUE(read.frames[2].is_entry);
+  EXPECT_EQ(std::get<StackSample>(events[2].what).python, stack.id);
+  EXPECT_EQ(std::get<PythonThreadNamed>(events[3].what).name, "worker");
 }
 
 TEST_F(Recording, TheHeaderComesBack) {

@@ -47,6 +47,21 @@ TEST(WaitReason, OfWhatListensOrWasAcceptedIsTheOwnAddress) {
   EXPECT_EQ(accepted.peer, "10.0.0.1:80");
 }
 
+TEST(WaitReason, OfAPollOfNothingIsTime) {
+  WaitsEnded waits = Blocked(SYS_pselect6);
+  EXPECT_EQ(ReasonOf(waits).kind, WaitKind::kPoll);
+  waits.for_time = true;
+  EXPECT_EQ(ReasonOf(waits).kind, WaitKind::kSleep);
+  EXPECT_EQ(ReasonOf(waits).system_call, "pselect6");
+}
+
+TEST(WaitReason, OfAWordOfTheInterpreterIsTheGil) {
+  WaitsEnded waits = Blocked(SYS_futex);
+  EXPECT_EQ(ReasonOf(waits).kind, WaitKind::kFutex);
+  waits.for_gil = true;
+  EXPECT_EQ(ReasonOf(waits).kind, WaitKind::kGil);
+}
+
 TEST(WaitReason, OfReadAndPollIsWhatTheDescriptorIs) {
   const std::pair<Kind, WaitKind> read[] = {
       {Kind::kSocket, WaitKind::kSocket}, {Kind::kPipe, WaitKind::kPipe},
