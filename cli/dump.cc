@@ -269,7 +269,7 @@ Dump MakeDump(const Profile& profile, const std::vector<SeenProcess>& seen,
   const DumpMaker maker(profile, choice);
   Dump dump{.time_nanos = profile.time_nanos + profile.duration_nanos};
   for (const SeenProcess& process : seen) {
-    if (process.threads.empty()) {
+    if (process.has_ended || process.threads.empty()) {
       continue;
     }
     DumpProcess& shown = dump.processes.emplace_back();

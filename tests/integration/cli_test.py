@@ -293,6 +293,16 @@ class Outputs(CliTest):
         self.assertIn("standard output: Broken pipe", result.stderr)
         self.assertEqual(self.files(), ["b.svg"])
 
+    def test_a_dump_of_a_target_that_ended_is_4(self):
+        pid = str(os.getpid())
+        self.assert_fails(self.run_it("dump", "--pid", pid, env={"WHYSLOW_SCRIPT": "gone"}), 4, "it ended while")
+
+    def test_a_dump_goes_to_stdout(self):
+        result = self.run_it("dump", "--pid", str(os.getpid()))
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(result.stdout, f"process {os.getpid()}: scripted\n\n"
+                         "thread 7 scripted: waiting\n    [stack not read]\n")
+
     def test_a_target_that_was_gone_before_the_first_sample_is_4(self):
         self.assert_fails(self.attach("-o", "a.svg", env={"WHYSLOW_SCRIPT": "gone empty"}), 4, "gone before the first sample")
         self.assertEqual(self.files(), [])
