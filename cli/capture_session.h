@@ -22,8 +22,9 @@ struct SessionOptions {
   std::vector<Tid> threads;  // empty: all
   SamplerOptions sampler;
   UnwindMode unwind = UnwindMode::kAuto;
-  bool python_internals = false;      // frames of CPython's own loop, too
-  bool latest_only = false;           // see PipelineOptions
+  bool python_internals = false;  // frames of CPython's own loop, too
+  // See PipelineOptions. Where no events are permitted threads that sleep are shown all the same.
+  bool latest_only = false;
   bool uses_cache = true;             // unwind tables and names, from one run to the next
   std::string cache_directory;        // empty: the user's own
   std::string record_path;            // empty: keep no raw events

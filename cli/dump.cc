@@ -122,14 +122,15 @@ class DumpMaker {
     SetDuration(*row, facts.kind == WaitKind::kGil, seen, thread);
   }
 
-  // What began while we looked is known exactly. Else the scheduler knows when it ran last.
+  // What began while we looked is known exactly. Else the scheduler knows when it ran last. A
+  // length of zero: nobody has watched.
   void SetDuration(const Sample& row, bool is_gil, const SeenThread& seen,
                    DumpThread& thread) const {
     constexpr int64_t kShort = 1'000'000;
     const int64_t watched = TimeOf(row, "wait");
     const int64_t count = TimeOf(row, "waits");
     const bool began_before = watched + kShort >= profile_.duration_nanos;
-    if (count <= 1 && !began_before) {
+    if (count <= 1 && watched > 0 && !began_before) {
       thread.for_nanos = watched;
     } else if (is_gil) {
       // It wakes every 5 ms to ask for the lock: all these waits are one.
@@ -268,7 +269,7 @@ Dump MakeDump(const Profile& profile, const std::vector<SeenProcess>& seen,
   const DumpMaker maker(profile, choice);
   Dump dump{.time_nanos = profile.time_nanos + profile.duration_nanos};
   for (const SeenProcess& process : seen) {
-    if (process.threads.empty()) {
+    if (process.has_ended || process.threads.empty()) {
       continue;
     }
     DumpProcess& shown = dump.processes.emplace_back();

@@ -69,7 +69,7 @@ absl::StatusOr<Seen> Look(const Options& options, const Console& console) {
 absl::Status TellGone(const std::vector<SeenProcess>& processes, const Console& console) {
   size_t gone = 0;
   for (const SeenProcess& process : processes) {
-    if (process.threads.empty() && ++gone < processes.size()) {
+    if (process.has_ended && ++gone < processes.size()) {
       console.Note(std::string(Gone(process.pid).message()));
     }
   }

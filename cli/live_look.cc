@@ -78,11 +78,14 @@ class LookAtProcess {
       seen.python = python_->version();
       seen.gils = Gils();
     }
+    seen.has_ended = true;
     for (const Tid tid : ReadThreads(pid_)) {
       const bool is_wanted = options.threads.empty() ||
                              std::ranges::find(options.threads, tid) != options.threads.end();
       SeenThread thread{.tid = tid};
-      if (is_wanted && LookAtThread(options, clock, thread)) {
+      const bool lives = LookAtThread(options, clock, thread);
+      seen.has_ended = seen.has_ended && !lives;
+      if (is_wanted && lives) {
         seen.threads.push_back(std::move(thread));
       }
     }

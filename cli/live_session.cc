@@ -7,6 +7,7 @@
 #include "cli/capture_session.h"
 #include "cli/open_cache.h"
 #include "sampler/perf/check_target.h"
+#include "sampler/perf/look_source.h"
 #include "sampler/perf/perf_event_source.h"
 #include "sampler/python/python_processes.h"
 #include "sampler/recording/event_recording.h"
@@ -79,6 +80,37 @@ CaptureMode ModeOf(const RecordingHeader& header) {
                                       : CaptureModeNamed(mode->second).value_or(CaptureMode::kCpu);
 }
 
+// Where events are not permitted, or not there (a container's filter of system calls), threads that
+// sleep can be looked at all the same. `why`: of the events.
+absl::StatusOr<std::unique_ptr<CaptureSession>> StartLook(const SessionOptions& options,
+                                                          const absl::Status& why) {
+  absl::StatusOr<std::unique_ptr<LookSource>> source = LookSource::Open(options.pids);
+  if (!source.ok()) {
+    return why;
+  }
+  TableCache tables = OpenTableCache(options);
+  PipelineOptions pipeline{.unwind = options.unwind,
+                           .table_cache = std::move(tables.cache),
+                           .table_cache_problem = std::move(tables.problem),
+                           .only_threads = options.threads};
+  pipeline.mode = CaptureMode::kWall;
+  pipeline.latest_only = true;
+  CaptureHeader header;
+  header.mode = CaptureMode::kWall;
+  header.start = (*source)->started_at();
+  std::vector<std::string> notes = {
+      "stacks of threads that run are missing, and of others the kernel's frames: " +
+      std::string(why.message())};
+  return std::unique_ptr<CaptureSession>(new LiveSession(std::move(notes), nullptr,
+                                                         *std::move(source), nullptr,
+                                                         std::move(pipeline), std::move(header)));
+}
+
+bool IsOfRights(const absl::Status& status) {
+  return absl::IsPermissionDenied(status) || absl::IsUnimplemented(status) ||
+         absl::IsUnavailable(status);
+}
+
 }  // namespace
 
 absl::Status CheckSessionTarget(Pid pid) { return CheckTarget(pid); }
@@ -88,8 +120,13 @@ absl::StatusOr<std::unique_ptr<CaptureSession>> StartSession(const SessionOption
   sampler.stack_bytes = StackBytesFor(sampler.frequency_hz);
   sampler.user_callchain = options.unwind != UnwindMode::kDwarf;
   auto python = sampler.python ? std::make_unique<PythonProcesses>() : nullptr;
-  ASSIGN_OR_RETURN(std::unique_ptr<PerfEventSource> live,
-                   PerfEventSource::Open(sampler, options.pids, python.get()));
+  absl::StatusOr<std::unique_ptr<PerfEventSource>> opened =
+      PerfEventSource::Open(sampler, options.pids, python.get());
+  if (options.latest_only && IsOfRights(opened.status())) {
+    return StartLook(options, opened.status());
+  }
+  RETURN_IF_ERROR(opened.status());
+  std::unique_ptr<PerfEventSource> live = *std::move(opened);
   TableCache tables = OpenTableCache(options);
   PipelineOptions pipeline{.unwind = options.unwind,
                            .table_cache = std::move(tables.cache),

@@ -49,7 +49,8 @@ struct SeenProcess {
   std::string command;                       // its arguments, or its name
   std::string python;                        // "3.11.2"; empty: it runs no CPython that is known
   std::optional<std::vector<SeenGil>> gils;  // nullopt: unknown
-  std::vector<SeenThread> threads;           // empty: it has ended
+  std::vector<SeenThread> threads;           // those that are wanted
+  bool has_ended = false;
 };
 
 struct LookOptions {

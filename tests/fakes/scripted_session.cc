@@ -97,10 +97,8 @@ class ScriptedLook final : public ProcessLook {
   std::vector<SeenProcess> Look() override {
     std::vector<SeenProcess> seen;
     for (const Pid pid : pids_) {
-      seen.push_back({.pid = pid, .command = "scripted"});
-      if (!ScriptSays("gone")) {
-        seen.back().threads.push_back({.tid = Tid{7}, .name = "scripted", .state = 'S'});
-      }
+      seen.push_back({.pid = pid, .command = "scripted", .has_ended = ScriptSays("gone")});
+      seen.back().threads.push_back({.tid = Tid{7}, .name = "scripted", .state = 'S'});
     }
     return seen;
   }

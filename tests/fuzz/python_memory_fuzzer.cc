@@ -12,6 +12,8 @@
 
 #include "base/status.h"
 #include "sampler/python/code_reader.h"
+#include "sampler/python/frame_locals.h"
+#include "sampler/python/gil.h"
 #include "sampler/python/interpreter.h"
 #include "sampler/python/thread_names.h"
 #include "sampler/python/thread_walk.h"
@@ -112,6 +114,29 @@ std::optional<PythonLayout> HostileLayout(uint8_t minor, std::span<const uint8_t
   return layout.ok() ? std::optional(*layout) : std::nullopt;
 }
 
+// What only `whyslow dump` reads.
+void Inspect(const PythonObjects& objects, RuntimeAddress runtime,
+             std::span<const PythonThread> threads) {
+  constexpr size_t kMostLocals = 64;
+  const std::vector<std::byte> table = DebugOffsets314(objects.layout().version);
+  const auto layout = InspectionLayoutOf(objects.layout(), table);
+  if (!layout) {
+    return;
+  }
+  (void)ReadGils(objects, *layout, runtime);
+  for (const PythonThread& thread : threads.first(std::min<size_t>(threads.size(), 4))) {
+    const PythonWalk walk = WalkPythonThread(objects, thread);
+    for (size_t i = 0; i < std::min<size_t>(walk.steps.size(), 8); ++i) {
+      const std::vector<PythonLocal> locals =
+          ReadFrameLocals(objects, *layout, walk.steps[i].frame, walk.steps[i].code);
+      WHYSLOW_CHECK(locals.size() <= kMostLocals);
+      for (const PythonLocal& local : locals) {
+        WHYSLOW_CHECK(!local.value.empty() && local.value.size() < 16384);
+      }
+    }
+  }
+}
+
 // First byte: which version; its highest bit: with offsets of the input's making, then how many
 // bytes make them. The rest is what the memory holds instead: where (2 bytes), 8 bytes.
 void Run(std::span<const uint8_t> input) {
@@ -152,6 +177,7 @@ void Run(std::span<const uint8_t> input) {
     (void)NameOfPythonThread(objects, codes, walk);
     (void)objects.FindAttribute(threads[i].frame, "_name");
   }
+  Inspect(objects, interpreter.runtime, threads);
   const std::string_view bytes(reinterpret_cast<const char*>(input.data()), input.size());
   for (const auto kind :
        {LineTableKind::kDeltas, LineTableKind::kRanges, LineTableKind::kLocations}) {

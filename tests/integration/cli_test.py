@@ -100,7 +100,9 @@ class Usage(CliTest):
             [], ["nonsense"], ["--nonsense"], ["attach"], ["attach", "--pid"], ["attach", "--pid", "x"],
             ["attach", "--pid", "0"], ["attach", "--pid", "1", "--duration", "0"],
             ["attach", "--pid", "1", "--duration", "-5"], ["attach", "--pid", "1", "--frequency", "10001"],
-            ["attach", "--pid", "1", "--mode", "fast"], ["attach", "--pid", "1", "--python", "yes"],
+            ["attach", "--pid", "1", "--mode", "fast"], ["attach", "--pid", "1", "--python", "maybe"],
+            ["dump"], ["dump", "--pid", "x"], ["dump", "--pid", "1", "--kernel", "maybe"],
+            ["dump", "--pid", "1", "--output", "x.svg"], ["dump", "--pid", "1", "--locals", "yes"],
             ["attach", "--pid", "1", "-o", "x.gif"], ["attach", "--pid", "1", "-o", "-"],
             ["attach", "--pid", "1", "-o", "a.svg", "-o", "./a.svg"], ["run"], ["run", "ls"], ["report"], ["diff", "x"],
             ["export", "x"], ["replay"], ["serve"], ["doctor", "--pid", "x"], ["report", "x", "--focus", "("],
@@ -290,6 +292,16 @@ class Outputs(CliTest):
         self.assertEqual(result.returncode, 1)
         self.assertIn("standard output: Broken pipe", result.stderr)
         self.assertEqual(self.files(), ["b.svg"])
+
+    def test_a_dump_of_a_target_that_ended_is_4(self):
+        pid = str(os.getpid())
+        self.assert_fails(self.run_it("dump", "--pid", pid, env={"WHYSLOW_SCRIPT": "gone"}), 4, "it ended while")
+
+    def test_a_dump_goes_to_stdout(self):
+        result = self.run_it("dump", "--pid", str(os.getpid()))
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(result.stdout, f"process {os.getpid()}: scripted\n\n"
+                         "thread 7 scripted: waiting\n    [stack not read]\n")
 
     def test_a_target_that_was_gone_before_the_first_sample_is_4(self):
         self.assert_fails(self.attach("-o", "a.svg", env={"WHYSLOW_SCRIPT": "gone empty"}), 4, "gone before the first sample")

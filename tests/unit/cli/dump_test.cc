@@ -192,6 +192,8 @@ TEST(MakeDump, KernelFramesAreShownWhenAskedFor) {
 
 TEST(MakeDump, ProcessesThatEndedAreLeftOut) {
   std::vector<SeenProcess> seen(2);
+  seen[0].has_ended = true;
+  seen[0].threads.push_back(Sleeper(100, 0));
   seen[1].pid = kServer;
   seen[1].threads.push_back(Sleeper(101, 0));
 

@@ -160,7 +160,20 @@ TEST_P(LaterOption, IsRefusedAndNotSilentlyTaken) {
 }
 INSTANTIATE_TEST_SUITE_P(Options, LaterOption,
                          ::testing::Values("--requests=full", "--sql-text=none", "--cgroup=/x",
-                                           "--name=x", "--leaf=sql", "--endpoint=x"));
+                                           "--name=x", "--leaf=sql"));
+
+TEST(Options, ADumpTakesProcessesThreadsAndWhatIsShown) {
+  const Options options = Parsed({"dump", "--pid", "7,8", "--threads", "9", "--locals", "--kernel",
+                                  "yes", "--python", "no", "--json"});
+
+  EXPECT_EQ(options.command, Command::kDump);
+  EXPECT_EQ(options.capture.pids, (std::vector{Pid{7}, Pid{8}}));
+  EXPECT_EQ(options.capture.threads, (std::vector{Tid{9}}));
+  EXPECT_TRUE(options.shows_locals);
+  EXPECT_TRUE(options.shows_kernel);
+  EXPECT_FALSE(options.capture.sampler.python);
+  EXPECT_TRUE(options.json);
+}
 
 TEST(Options, DurationsAreReadWithAndWithoutUnits) {
   EXPECT_EQ(Attach({"-d", "10s"}).duration, std::chrono::seconds(10));

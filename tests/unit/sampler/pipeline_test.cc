@@ -111,8 +111,7 @@ TEST(Pipeline, PythonFramesAndNamesReachSamplesAndWaits) {
   events.push_back({At(12), std::move(wait)});
   for (const uint64_t python : {8, 9}) {
     const PythonStackId id{python};
-    events.push_back(
-        {At(13), PythonStackOf(kWorker, id, "waiting " + std::to_string(python))});
+    events.push_back({At(13), PythonStackOf(kWorker, id, "waiting " + std::to_string(python))});
     WaitsEnded waits{.pid = kServer, .tid = kWorker, .stack = WaitStackId{1}, .python = id};
     waits.times.Add(1'000'000);
     events.push_back({At(14), std::move(waits)});
