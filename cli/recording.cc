@@ -11,6 +11,7 @@
 #include "cli/open_cache.h"
 #include "cli/progress.h"
 #include "cli/table.h"
+#include "profile/leave_out.h"
 #include "profile/wait_reasons.h"
 #include "symbolizer/names_cache.h"
 
@@ -227,6 +228,7 @@ double UnresolvedShare(const Profile& profile) {
 
 absl::Status SetNameSources(const Options& options, WritePlan& plan) {
   constexpr Nanoseconds kLimit = std::chrono::seconds(60);
+  plan.python_internals = options.capture.python_internals;
   plan.uses_cache = options.capture.uses_cache;
   plan.cache_directory = options.capture.cache_directory;
   if (!options.use_debuginfod) {
@@ -275,6 +277,9 @@ SymbolizeReport NameAddresses(CaptureResult& result, const WritePlan& plan,
 ExitCode FinishRecording(CaptureResult result, const WritePlan& plan, SignalWatcher& signals,
                          const Console& console) {
   const SymbolizeReport names = NameAddresses(result, plan, console);
+  if (!plan.python_internals) {
+    LeaveOut(result.profile, "_PyEval_EvalFrameDefault@plt");  // on the way into the loop
+  }
   result.profile = RefineWaits(std::move(result.profile));
   AddAuditComments(result);
   TellDetails(result, names, console);

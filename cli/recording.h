@@ -48,7 +48,8 @@ struct WritePlan {
   std::string child;      // see Summary
   std::shared_ptr<Debuginfod> debuginfod;  // null: nobody is asked
   bool uses_cache = true;                  // for names
-  std::string cache_directory;             // empty: the user's own
+  bool python_internals = false;
+  std::string cache_directory;  // empty: the user's own
 };
 
 // Where names come from, by the options. The status is wrong usage: debuginfod is asked for, but no

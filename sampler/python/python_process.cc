@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <thread>
 #include <utility>
 
 #include "base/status.h"
@@ -14,6 +15,8 @@ namespace {
 
 // Asked about threads that Python does not know, the list of those that it knows would be read
 // again and again.
+constexpr int kMostChecks = 10;
+constexpr auto kBetweenChecks = std::chrono::milliseconds(1);
 constexpr Nanoseconds kListHolds = std::chrono::milliseconds(50);
 // Memory of a thread state that is gone can look as if it were still there.
 constexpr Nanoseconds kMostAge = std::chrono::seconds(1);
@@ -54,7 +57,12 @@ absl::StatusOr<InterpreterState> PythonProcess::Check() {
   if (!problem_.ok()) {
     return problem_;
   }
-  const absl::StatusOr<InterpreterState> state = CheckInterpreter(interpreter_, objects_.memory());
+  // The target runs meanwhile: what was read may not fit together only because it changed.
+  absl::StatusOr<InterpreterState> state = CheckInterpreter(interpreter_, objects_.memory());
+  for (int tries = 1; !state.ok() && tries < kMostChecks; ++tries) {
+    std::this_thread::sleep_for(kBetweenChecks);
+    state = CheckInterpreter(interpreter_, objects_.memory());
+  }
   if (!state.ok()) {
     problem_ = ForUser(pid_, state.status());
     return problem_;

@@ -181,13 +181,6 @@ void PythonProcesses::Read(PythonStack& stack, Instant when, std::vector<Event>&
     stack.raw.clear();
     return;
   }
-  // At the attach there may have been nothing yet to check.
-  if (const auto state = row->second->process->Check(); !state.ok()) {
-    AddProblem(state.status());
-    stack.raw.clear();
-    stack.is_cut = true;
-    return;
-  }
   stack.frames = row->second->process->Resolve(stack.raw);
   AskParent(*row->second, stack);
   RemoveShims(stack.frames);
