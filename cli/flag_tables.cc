@@ -370,9 +370,10 @@ constexpr const char* kDoctorExamples =
     "  whyslow doctor\n"
     "  whyslow doctor --pid 4711";
 
-std::vector<CommandRow> MakeCommands() {
-  const std::span<const Flag> capture(kCaptureFlags), output(kOutputFlags), filter(kFilterFlags),
-      table(kTableFlags), console(kConsoleFlags), progress(kProgressFlags);
+// Of processes.
+std::vector<CommandRow> MakeLiveCommands() {
+  const std::span<const Flag> capture(kCaptureFlags), output(kOutputFlags), console(kConsoleFlags),
+      progress(kProgressFlags);
   return {
       {Command::kAttach,
        "attach",
@@ -392,6 +393,20 @@ std::vector<CommandRow> MakeCommands() {
        "Every thread's stack now, and what it waits for; no profile",
        kDumpExamples,
        {kPidFlags, kThreadsFlags, kDumpFlags, console}},
+      {Command::kDoctor,
+       "doctor",
+       "[--pid PID]",
+       "What this machine and this user may do, and the remedy for what is missing",
+       kDoctorExamples,
+       {kPidFlags, console}},
+  };
+}
+
+// Of files.
+std::vector<CommandRow> MakeFileCommands() {
+  const std::span<const Flag> output(kOutputFlags), filter(kFilterFlags), table(kTableFlags),
+      console(kConsoleFlags);
+  return {
       {Command::kReplay,
        "replay",
        "FILE [options]",
@@ -428,19 +443,19 @@ std::vector<CommandRow> MakeCommands() {
        "FILE",
        2,
        2},
-      {Command::kDoctor,
-       "doctor",
-       "[--pid PID]",
-       "What this machine and this user may do, and the remedy for what is missing",
-       kDoctorExamples,
-       {kPidFlags, console}},
   };
 }
 
 }  // namespace
 
 const std::vector<CommandRow>& Commands() {
-  static const auto& commands = *new std::vector<CommandRow>(MakeCommands());
+  static const auto& commands = *new std::vector<CommandRow>([] {
+    std::vector<CommandRow> all = MakeLiveCommands();
+    for (CommandRow& row : MakeFileCommands()) {
+      all.push_back(std::move(row));
+    }
+    return all;
+  }());
   return commands;
 }
 

@@ -83,7 +83,7 @@ class LookAtProcess {
       const bool is_wanted = options.threads.empty() ||
                              std::ranges::find(options.threads, tid) != options.threads.end();
       SeenThread thread{.tid = tid};
-      const bool lives = LookAtThread(options, clock, thread);
+      const bool lives = is_wanted ? LookAtThread(options, clock, thread) : Lives(tid);
       seen.has_ended = seen.has_ended && !lives;
       if (is_wanted && lives) {
         seen.threads.push_back(std::move(thread));
@@ -145,6 +145,11 @@ class LookAtProcess {
     thread.rest_may_be_longer = rest && rest->may_be_longer;
     AddFrames(frames, thread);
     return true;
+  }
+
+  bool Lives(Tid tid) const {
+    const auto stat = ReadProcStat(pid_, tid);
+    return stat && !stat->has_ended();
   }
 
   bool SleepsNow(Tid tid) const {

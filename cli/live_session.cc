@@ -174,7 +174,8 @@ absl::StatusOr<CaptureResult> ReplayRecording(const std::string& path,
   CaptureHeader header;
   header.frequency_hz = static_cast<int>(replay.header().frequency_hz);
   header.comments = replay.header().comments;
-  header.mode = ModeOf(replay.header());
+  const CaptureMode mode = ModeOf(replay.header());
+  header.mode = mode;
   header.start = replay.header().attached_at;
   header.start_utc_nanos = replay.header().attached_at_utc_nanos;
   header.is_replay = true;
@@ -185,7 +186,7 @@ absl::StatusOr<CaptureResult> ReplayRecording(const std::string& path,
                    .table_cache_problem = std::move(tables.problem),
                    .only_threads = {},
                    .is_live = false,
-                   .mode = header.mode,
+                   .mode = mode,
                    .python_internals = options.python_internals},
                   std::move(header));
   CaptureResult result = capture.Stop();
