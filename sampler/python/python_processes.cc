@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <span>
+#include <thread>
 #include <variant>
 
 namespace whyslow {
@@ -10,6 +11,8 @@ namespace {
 
 // Programs give their threads names late, and other ones.
 constexpr size_t kMostEnded = 64;
+constexpr int kMostTries = 5;
+constexpr auto kBetweenTries = std::chrono::milliseconds(1);
 constexpr Nanoseconds kNameComes = std::chrono::milliseconds(5);
 constexpr int kTimesAtFirst = 16;
 constexpr Nanoseconds kNameHolds = std::chrono::seconds(1);
@@ -65,6 +68,11 @@ const python_walk_layout* PythonProcesses::Open(Pid pid, const Mapping& mapping)
   auto row = std::make_unique<Row>(pid);
   row->mapping = mapping;
   auto process = PythonProcess::Open(pid, mapping, row->memory);
+  // A program that just begins has its code mapped before its data.
+  for (int tries = 1; !process.ok() && tries < kMostTries; ++tries) {
+    std::this_thread::sleep_for(kBetweenTries);
+    process = PythonProcess::Open(pid, mapping, row->memory);
+  }
   if (!process.ok()) {
     AddProblem(process.status());
     return nullptr;
