@@ -55,8 +55,11 @@ struct {
 // Room for one walk. A sample may interrupt a switch: two for each CPU.
 struct python_scratch {
   struct python_walk_layout layout;
-  __u64 frame;  // the next one; 0: the chain has ended
-  __u64 hash;   // of the frames so far
+  __u64 interpreter;    // whose thread states are looked through; 0: there are no more
+  __u64 state;          // the next one
+  __u64 without_frame;  // the thread's, but it runs no Python code; 0: none
+  __u64 frame;          // the next one; 0: the chain has ended
+  __u64 hash;           // of the frames so far
   __u64 last_code;
   __u32 last_check;
   __u32 unused;
@@ -98,39 +101,55 @@ static __always_inline __u64 python_frame_of(const struct python_walk_layout* la
   return frame;
 }
 
-// A thread has one state in each interpreter that it has been in, and for a moment its creator's
-// number: the one with a frame is meant.
-__noinline __u64 find_python_thread(__u32 process, __u64 thread_pointer) {
-  struct python_walk_layout* layout = bpf_map_lookup_elem(&python_layouts, &process);
-  if (!layout) {
-    return 0;
-  }
-  __u64 interpreter = user_word(layout->interpreters);
-  __u64 state = interpreter ? user_word(interpreter + layout->interpreter_threads) : 0;
-  __u64 without_frame = 0;
-  for (int i = 0; i < kPythonThreadStates; ++i) {
-    if (!interpreter) {
-      break;
-    }
-    if (!state) {
-      interpreter = user_word(interpreter + layout->interpreter_next);
-      state = interpreter ? user_word(interpreter + layout->interpreter_threads) : 0;
-      continue;
-    }
-    if (user_word(state + layout->thread_id) == thread_pointer) {
-      if (python_frame_of(layout, state)) {
-        return state;
-      }
-      without_frame = state;
-    }
-    state = user_word(state + layout->thread_next);
-  }
-  return without_frame;
+static __always_inline struct python_scratch* python_room_of_cpu(__u32 moment) {
+  __u32 place = bpf_get_smp_processor_id() * 2 + (moment & 1);
+  return bpf_map_lookup_elem(&python_room, &place);
 }
 
-static __always_inline __u64 python_thread_of(const struct python_walk_layout* layout,
-                                              __u32 process, __u32 thread, __u64 thread_pointer,
-                                              __u64 now, int* is_new) {
+// Looks at the next thread state: 0, or the one that is looked for. A function of its own, which
+// the verifier follows once and not for each of them.
+__noinline __u64 step_python_threads(__u32 moment, __u64 thread_pointer) {
+  struct python_scratch* room = python_room_of_cpu(moment);
+  if (!room) {
+    return 0;
+  }
+  struct python_walk_layout* layout = &room->layout;
+  __u64 state = room->state;
+  if (!state) {
+    room->interpreter = user_word(room->interpreter + layout->interpreter_next);
+    room->state =
+        room->interpreter ? user_word(room->interpreter + layout->interpreter_threads) : 0;
+    return 0;
+  }
+  room->state = user_word(state + layout->thread_next);
+  if (user_word(state + layout->thread_id) != thread_pointer) {
+    return 0;
+  }
+  room->without_frame = state;
+  return python_frame_of(layout, state) ? state : 0;
+}
+
+// A thread has one state in each interpreter that it has been in, and for a moment its creator's
+// number: the one with a frame is meant.
+static __always_inline __u64 find_python_thread(struct python_scratch* room, __u32 moment,
+                                                __u64 thread_pointer) {
+  room->interpreter = user_word(room->layout.interpreters);
+  room->state =
+      room->interpreter ? user_word(room->interpreter + room->layout.interpreter_threads) : 0;
+  room->without_frame = 0;
+  for (int i = 0; i < kPythonThreadStates && room->interpreter; ++i) {
+    __u64 found = step_python_threads(moment, thread_pointer);
+    if (found) {
+      return found;
+    }
+  }
+  return room->without_frame;
+}
+
+static __always_inline __u64 python_thread_of(struct python_scratch* room, __u32 moment,
+                                              __u32 thread, __u64 thread_pointer, __u64 now,
+                                              int* is_new) {
+  const struct python_walk_layout* layout = &room->layout;
   struct python_thread* known = bpf_map_lookup_elem(&python_threads, &thread);
   if (known && known->state && user_word(known->state + layout->thread_id) == thread_pointer &&
       python_frame_of(layout, known->state)) {
@@ -139,7 +158,7 @@ static __always_inline __u64 python_thread_of(const struct python_walk_layout* l
   if (known && !known->state && now < known->retry_at) {
     return 0;
   }
-  struct python_thread found = {.state = find_python_thread(process, thread_pointer)};
+  struct python_thread found = {.state = find_python_thread(room, moment, thread_pointer)};
   if (!found.state) {
     found.misses = known && !known->state ? known->misses + 1 : 1;
     found.retry_at = found.misses > kPythonPatience ? now + kPythonRetry : 0;
@@ -154,11 +173,6 @@ static __always_inline __u64 word_in(const __u8* bytes, __u32 offset, __u32 most
   __u32 low = *(__u32*)(bytes + (offset & (most - 4)));
   __u32 high = *(__u32*)(bytes + ((offset + 4) & (most - 4)));
   return low | (__u64)high << 32;
-}
-
-static __always_inline struct python_scratch* python_room_of_cpu(__u32 moment) {
-  __u32 place = bpf_get_smp_processor_id() * 2 + (moment & 1);
-  return bpf_map_lookup_elem(&python_room, &place);
 }
 
 static __always_inline __u32 check_python_code(struct python_scratch* room, __u64 code) {
@@ -244,16 +258,12 @@ static __always_inline __u64 walk_python_frames(struct python_scratch* room, __u
 
 // The stack of Python code that the running thread is on, told to user space where it is new.
 // 0: none.
-static __always_inline __u64 python_stack_of(struct task_struct* task, __u32 process, __u32 thread,
-                                             __u64 now, __u32 moment) {
+__noinline __u64 python_stack_at(__u64 process_and_thread, __u64 thread_pointer, __u64 began,
+                                 __u64 now, __u32 moment) {
+  __u32 process = process_and_thread >> 32;
+  __u32 thread = (__u32)process_and_thread;
   struct python_walk_layout* layout = bpf_map_lookup_elem(&python_layouts, &process);
   if (!layout) {
-    return 0;
-  }
-  int is_new = 0;
-  __u64 state = python_thread_of(layout, process, thread, thread_pointer_of(task), now, &is_new);
-  __u64 frame = state ? python_frame_of(layout, state) : 0;
-  if (!frame) {
     return 0;
   }
   struct python_scratch* room = python_room_of_cpu(moment);
@@ -261,6 +271,12 @@ static __always_inline __u64 python_stack_of(struct task_struct* task, __u32 pro
     return 0;
   }
   room->layout = *layout;
+  int is_new = 0;
+  __u64 state = python_thread_of(room, moment, thread, thread_pointer, now, &is_new);
+  __u64 frame = state ? python_frame_of(layout, state) : 0;
+  if (!frame) {
+    return 0;
+  }
   __u64 stack = walk_python_frames(room, process, frame, moment);
   __u64* told_at = bpf_map_lookup_elem(&python_stacks, &stack);
   if (told_at && now - *told_at < kPythonTellAgain) {
@@ -276,7 +292,7 @@ static __always_inline __u64 python_stack_of(struct task_struct* task, __u32 pro
                (PYTHON_MOST_FRAMES - (__u64)record->count) * sizeof(struct python_raw_frame);
   // A new thread or process may be gone soon, and with it names.
   __u64 flags = BPF_RB_NO_WAKEUP;
-  int is_young = is_new || now - BPF_CORE_READ(task, group_leader, start_time) < kPythonIsYoung;
+  int is_young = is_new || now - began < kPythonIsYoung;
   if (is_young && now - room->woke_at > kPythonWakeEvery) {
     room->woke_at = now;
     flags = BPF_RB_FORCE_WAKEUP;
@@ -285,6 +301,12 @@ static __always_inline __u64 python_stack_of(struct task_struct* task, __u32 pro
     bpf_map_update_elem(&python_stacks, &stack, &now, BPF_ANY);
   }
   return stack;
+}
+
+static __always_inline __u64 python_stack_of(struct task_struct* task, __u32 process, __u32 thread,
+                                             __u64 now, __u32 moment) {
+  return python_stack_at((__u64)process << 32 | thread, thread_pointer_of(task),
+                         BPF_CORE_READ(task, group_leader, start_time), now, moment);
 }
 
 static __always_inline void tell_python_sample(struct task_struct* task, __u32 process,
