@@ -967,10 +967,12 @@ static __always_inline int ends_wait_of(struct task_struct* waker, struct task_s
     kWakeOp = 5,
     kUnlock = 7,
     kWakeBits = 10,
-    kMask = 15
+    kMask = 15,
+    kPrivate = 128,
   };
   struct pt_regs* regs = (struct pt_regs*)bpf_task_pt_regs(waker);
-  __u64 lock = argument_of((struct pt_regs*)bpf_task_pt_regs(sleeper), 0);
+  struct pt_regs* asleep = (struct pt_regs*)bpf_task_pt_regs(sleeper);
+  __u64 lock = argument_of(asleep, 0);
   __s32 nr = system_call_of(regs);
   if (nr == constants.nr_exit) {
     return (__u64)waker->clear_child_tid == lock;  // pthread_join
@@ -978,8 +980,17 @@ static __always_inline int ends_wait_of(struct task_struct* waker, struct task_s
   if (nr != constants.nr_futex && nr != constants.nr_futex_wake) {
     return 0;
   }
-  // The same word may lie elsewhere in another process.
-  int is_same = argument_of(regs, 0) == lock || waker->tgid != sleeper->tgid;
+  int is_same = argument_of(regs, 0) == lock;
+  if (waker->tgid != sleeper->tgid) {
+    // The same word may lie elsewhere in another process, where it is shared. Else an interrupt
+    // found that process on its way to a lock of its own.
+    int is_shared = system_call_of(asleep) != constants.nr_futex ||
+                    !((argument_of(asleep, 1) | argument_of(regs, 1)) & kPrivate);
+    if (!is_shared) {
+      return 0;
+    }
+    is_same = 1;
+  }
   __u32 operation = nr == constants.nr_futex ? (__u32)argument_of(regs, 1) & kMask : kWake;
   if (operation == kWake || operation == kWakeBits || operation == kUnlock) {
     return is_same;
