@@ -106,9 +106,8 @@ std::string PythonValueText::IntText(RuntimeAddress object) const {
     return {};
   }
   const bool is_negative = layout_->int_has_tag ? (*size & 3) == 2 : *size < 0;
-  const uint64_t digits = layout_->int_has_tag
-                              ? static_cast<uint64_t>(*size) >> 3
-                              : static_cast<uint64_t>(*size < 0 ? -(*size + 1) + 1 : *size);
+  const auto bits = static_cast<uint64_t>(*size);
+  const uint64_t digits = layout_->int_has_tag ? bits >> 3 : *size < 0 ? 0 - bits : bits;
   if (digits > kMostDigits) {
     return absl::StrFormat("<int of %d to %d bits>", (digits - 1) * kBitsOfDigit + 1,
                            digits * kBitsOfDigit);
