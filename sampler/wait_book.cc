@@ -72,7 +72,7 @@ StackIndex WaitBook::CallersOf(const WaitsEnded& waits) {
   if (merged_.size() >= kMostMerged) {
     merged_.clear();
   }
-  const auto [row, is_new] = merged_.try_emplace({waits.pid, python, native});
+  const auto [row, is_new] = merged_.try_emplace(MergeKey(waits.pid, python, native));
   if (is_new) {
     std::vector<LocationIndex> frames;
     AppendLocations(writer_.profile(), native, frames);

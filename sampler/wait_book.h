@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -44,16 +45,7 @@ class WaitBook {
     StackIndex native;
     PythonStackId python = kNoPythonStack;
   };
-  struct MergeKey {
-    Pid pid = kNoPid;
-    PythonStackId python = kNoPythonStack;
-    StackIndex native;
-    bool operator==(const MergeKey&) const = default;
-    template <class H>
-    friend H AbslHashValue(H hash, const MergeKey& key) {
-      return H::combine(std::move(hash), key.pid, key.python, key.native);
-    }
-  };
+  using MergeKey = std::tuple<Pid, PythonStackId, StackIndex>;  // the last: the native frames
 
   WaitTimeRow RowOf(const WaitsEnded& waits);
   StackIndex CallersOf(const WaitsEnded& waits);

@@ -33,7 +33,6 @@ absl::StatusOr<ObjectPtr> LoadObject(const BpfSampler::Plan& plan, bool has_prev
   RETURN_IF_ERROR(WaitTracer::Prepare(object.get(), plan.waits,
                                       {.stack_bytes = plan.stack_bytes,
                                        .follow_children = plan.follow_children,
-                                       .python = plan.python,
                                        .has_prev_state = has_prev_state}));
   if (const int error = bpf_object__load(object.get()); error != 0) {
     return ErrnoStatus(-error, "loading the BPF programs");

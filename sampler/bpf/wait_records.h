@@ -62,9 +62,8 @@ struct wait_constants {
   __s32 nr_futex;
   __s32 nr_futex_wake;
   __u8 follows_children;
-  __u8 python;                /* frames of Python code are wanted */
   __u8 has_prev_state;        /* sched_switch has a fourth argument (5.18) */
-  __u8 unused[1];             /* the array below is read by the byte: any place will do */
+  __u8 unused[2];             /* the array below is read by the byte: any place will do */
   __u8 how_fd[WAIT_SYSCALLS]; /* enum wait_fd */
 };
 
@@ -73,6 +72,7 @@ struct wait_shared {
   __u64 filter[WAIT_FILTER_WORDS]; /* processes, see wait_filter_bit */
   __u64 attached_at;
   __u64 is_on;         /* 0: nothing is timed */
+  __u64 has_python;    /* 0: no process has a layout of CPython's frames */
   __u64 epoch;         /* even: sums_even is added to; user space empties the other one */
   __s64 copies_left;   /* until user space gives more */
   __u64 lost_waits;    /* no room in the sums */

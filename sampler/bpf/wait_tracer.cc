@@ -151,6 +151,7 @@ class LibbpfTracer final : public WaitTracer {
   Instant Stop() override;
   void Finish(std::vector<Event>& out) override;
   void AddTarget(Pid pid) override;
+  void WalkPython() override { std::atomic_ref(shared_->has_python).store(1); }
   void Follow(const Event& event) override;
   void Learn(const WaitStack& stack, std::span<const StackWord> return_addresses) override;
 
@@ -597,7 +598,6 @@ absl::Status WaitTracer::Prepare(bpf_object* object, bool waits, const Plan& pla
   if (constants == nullptr || size < sizeof(*constants)) {
     return MakeStatus(absl::StatusCode::kInternal, "the BPF programs have no constants");
   }
-  constants->python = plan.python ? 1 : 0;
   constants->has_prev_state = plan.has_prev_state ? 1 : 0;
   constants->most_stack_bytes = plan.stack_bytes;
   constants->follows_children = plan.follow_children ? 1 : 0;

@@ -21,7 +21,6 @@ class WaitTracer : public WaitStackLearner {
   struct Plan {
     uint32_t stack_bytes = 32 * 1024;
     bool follow_children = true;
-    bool python = false;         // tell the Python stack of each wait
     bool has_prev_state = true;  // of the tracepoint sched_switch: kernels from 5.18 on
   };
   // Before the object is loaded. `waits`: false leaves the programs and their maps out.
@@ -55,6 +54,8 @@ class WaitTracer : public WaitStackLearner {
   virtual void Finish(std::vector<Event>& out) = 0;
 
   virtual void AddTarget(Pid pid) = 0;
+  // From now on there is a process whose Python frames are to be told with its waits.
+  virtual void WalkPython() = 0;
   // Mappings, forks, execs and ends: where processes have code.
   virtual void Follow(const Event& event) = 0;
 };

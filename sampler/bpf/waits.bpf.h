@@ -633,7 +633,7 @@ static __always_inline __u16 is_for_time(struct pt_regs* regs, __s32 nr) {
 // Up to 3.11 the GIL is a part of _PyRuntime, later of an interpreter's state, the first of which
 // is a part of it.
 static __always_inline __u16 is_for_gil(__u32 process, struct pt_regs* regs, __s32 nr) {
-  if (!is_lock(nr)) {
+  if (!shared.has_python || !is_lock(nr)) {
     return 0;
   }
   struct python_walk_layout* layout = bpf_map_lookup_elem(&python_layouts, &process);
@@ -885,7 +885,7 @@ static __always_inline void leave(void* context, struct task_struct* task,
     key->flags |= is_for_time(regs, nr) | is_for_gil(key->process, regs, nr);
   }
   key->stack = stack_of(context, key, regs, now);
-  if (constants.python) {
+  if (shared.has_python) {
     key->python = python_stack_of(task, key->process, key->thread, now, PYTHON_AT_SWITCH);
   }
   if (!continues_slices(thread, now)) {

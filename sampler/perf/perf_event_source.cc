@@ -157,6 +157,10 @@ absl::Status PerfEventSource::Attach(const std::vector<Pid>& targets) {
 
 WaitTracer* PerfEventSource::tracer() const { return bpf_ == nullptr ? nullptr : bpf_->waits(); }
 
+PythonTracer* PerfEventSource::python_tracer() const {
+  return bpf_ == nullptr ? nullptr : bpf_->python();
+}
+
 bool PerfEventSource::counts_switches() const {
   return options_.mode != CaptureMode::kCpu && tracer() == nullptr;
 }
@@ -333,9 +337,9 @@ absl::Status PerfEventSource::UpdateFilter() {
       reader_.RemoveProcess(pid);
       if (bpf_ != nullptr) {
         bpf_->RemoveTarget(pid);
-        if (bpf_->python() != nullptr) {
-          bpf_->python()->Leave(pid);
-        }
+      }
+      if (python_tracer() != nullptr) {
+        python_tracer()->Leave(pid);
       }
       if (switch_waits_ != nullptr) {
         switch_waits_->Forget(pid);
@@ -392,11 +396,11 @@ void PerfEventSource::TakeWaits() {
 }
 
 void PerfEventSource::TakePython() {
-  if (bpf_ == nullptr || bpf_->python() == nullptr || python_ == nullptr) {
+  if (python_tracer() == nullptr || python_ == nullptr) {
     return;
   }
   python_stacks_.clear();
-  bpf_->python()->Take(python_stacks_);
+  python_tracer()->Take(python_stacks_);
   std::vector<Event> told;
   for (Event& event : python_stacks_) {
     python_->Read(std::get<PythonStack>(event.what), event.when, told);
@@ -410,8 +414,11 @@ void PerfEventSource::LookForPython(const Event& event) {
     return;
   }
   const python_walk_layout* layout = python_->Look(event);
-  if (layout != nullptr && bpf_ != nullptr && bpf_->python() != nullptr) {
-    bpf_->python()->Walk(std::get<MappingAdded>(event.what).pid, *layout);
+  if (layout != nullptr && python_tracer() != nullptr) {
+    python_tracer()->Walk(std::get<MappingAdded>(event.what).pid, *layout);
+    if (tracer() != nullptr) {
+      tracer()->WalkPython();
+    }
   }
 }
 
@@ -476,7 +483,7 @@ void PerfEventSource::AwaitEndedThreads() {
 
 void PerfEventSource::ReadOn() {
   const Instant now = MonotonicClock::now();
-  const int python = bpf_ != nullptr && bpf_->python() != nullptr ? bpf_->python()->fd() : -1;
+  const int python = python_tracer() != nullptr ? python_tracer()->fd() : -1;
   const auto woken =
       reader_.Wait(stop_event_.get(), python, std::max(next_round_ - now, Nanoseconds()));
   if (stop_) {
@@ -561,8 +568,8 @@ void PerfEventSource::GiveOut(std::vector<Event>& out) {
       tracer()->Follow(event);
     }
     if (auto* sample = std::get_if<StackSample>(&event.what);
-        sample != nullptr && bpf_ != nullptr && bpf_->python() != nullptr) {
-      sample->python = bpf_->python()->StackOf(*sample, event.when);
+        sample != nullptr && python_tracer() != nullptr) {
+      sample->python = python_tracer()->StackOf(*sample, event.when);
     }
     const bool is_switch = std::holds_alternative<SwitchIn>(event.what) ||
                            std::holds_alternative<SwitchOut>(event.what);

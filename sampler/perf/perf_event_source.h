@@ -28,6 +28,7 @@
 namespace whyslow {
 
 class PythonReader;
+class PythonTracer;
 class WaitTracer;
 
 //   ASSIGN_OR_RETURN(auto source, PerfEventSource::Open(options, {Pid{4711}}));
@@ -87,6 +88,8 @@ class PerfEventSource final : public EventSource {
   void DescribeFacts();
   // Null: no BPF program measures waits.
   WaitTracer* tracer() const;
+  // Null: no BPF program walks frames of CPython.
+  PythonTracer* python_tracer() const;
   // Waits are measured, and not by BPF.
   bool counts_switches() const;
   // For waits without BPF: asks for samples of a thread's stops.

@@ -13,10 +13,10 @@
 namespace whyslow {
 namespace {
 
-// Asked about threads that Python does not know, the list of those that it knows would be read
-// again and again.
 constexpr int kMostChecks = 10;
 constexpr auto kBetweenChecks = std::chrono::milliseconds(1);
+// Asked about threads that Python does not know, the list of those that it knows would be read
+// again and again.
 constexpr Nanoseconds kListHolds = std::chrono::milliseconds(50);
 // Memory of a thread state that is gone can look as if it were still there.
 constexpr Nanoseconds kMostAge = std::chrono::seconds(1);

@@ -1,6 +1,7 @@
 #include "sampler/python/python_processes.h"
 
-#include <algorithm>
+#include <absl/hash/hash.h>
+
 #include <chrono>
 #include <span>
 #include <thread>
@@ -19,13 +20,9 @@ constexpr Nanoseconds kNameHolds = std::chrono::seconds(1);
 
 // For stacks that were walked from outside; those that the kernel walks have numbers of its making.
 PythonStackId NumberOf(Pid pid, std::span<const python_raw_frame> frames) {
-  uint64_t hash = static_cast<uint64_t>(Number(pid)) * 0x9e3779b97f4a7c15;
+  uint64_t hash = absl::HashOf(Number(pid));
   for (const python_raw_frame& frame : frames) {
-    for (const uint64_t word : {uint64_t{frame.code}, uint64_t{frame.instruction},
-                                uint64_t{frame.check} << 1 | frame.is_entry}) {
-      hash = (hash ^ word) * 0x9e3779b97f4a7c15;
-      hash ^= hash >> 29;
-    }
+    hash = absl::HashOf(hash, frame.code, frame.instruction, frame.check, frame.is_entry);
   }
   return PythonStackId{hash | 1};
 }
@@ -207,11 +204,9 @@ std::optional<PythonStack> PythonProcesses::Walk(Pid pid, Tid tid) {
   if (!walk || walk->frames.empty()) {
     return std::nullopt;
   }
-  const auto outermost = std::find_if(walk->steps.rbegin(), walk->steps.rend(),
-                                      [](const PythonWalkStep& step) { return !step.is_own; });
   PythonStack stack{.pid = pid, .tid = tid, .id = NumberOf(pid, walk->frames)};
   stack.is_cut = walk->end != PythonWalkEnd::kRoot;
-  stack.outermost = outermost->frame;
+  stack.outermost = OutermostFrame(*walk);
   stack.raw = std::move(walk->frames);
   return stack;
 }

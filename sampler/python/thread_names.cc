@@ -1,7 +1,5 @@
 #include "sampler/python/thread_names.h"
 
-#include <algorithm>
-
 namespace whyslow {
 
 std::optional<std::string> NameOfPythonThread(const PythonObjects& objects, PythonCodeReader& codes,
@@ -9,9 +7,7 @@ std::optional<std::string> NameOfPythonThread(const PythonObjects& objects, Pyth
   if (walk.end != PythonWalkEnd::kRoot || walk.frames.empty()) {
     return std::nullopt;
   }
-  const auto step = std::find_if(walk.steps.rbegin(), walk.steps.rend(),
-                                 [](const PythonWalkStep& candidate) { return !candidate.is_own; });
-  return NameByOutermostFrame(objects, codes, walk.frames.back(), step->frame);
+  return NameByOutermostFrame(objects, codes, walk.frames.back(), OutermostFrame(walk));
 }
 
 std::optional<std::string> NameByOutermostFrame(const PythonObjects& objects,

@@ -274,6 +274,12 @@ std::vector<PythonThread> ListPythonThreads(const PythonObjects& objects) {
   return threads;
 }
 
+RuntimeAddress OutermostFrame(const PythonWalk& walk) {
+  const auto step = std::find_if(walk.steps.rbegin(), walk.steps.rend(),
+                                 [](const PythonWalkStep& each) { return !each.is_own; });
+  return step == walk.steps.rend() ? RuntimeAddress() : step->frame;
+}
+
 PythonWalk WalkPythonThread(const PythonObjects& objects, const PythonThread& thread) {
   PythonWalk walk;
   Walker(objects, walk).Run(thread.frame);

@@ -55,6 +55,9 @@ struct PythonWalk {
   PythonWalkEnd end = PythonWalkEnd::kRoot;
 };
 
+// Where the last of the walk's frames lies; 0: it has none.
+RuntimeAddress OutermostFrame(const PythonWalk& walk);
+
 PythonWalk WalkPythonThread(const PythonObjects& objects, const PythonThread& thread);
 
 enum class PythonWalkFault : uint8_t {
