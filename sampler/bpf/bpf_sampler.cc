@@ -16,16 +16,16 @@
 #include "sampler/bpf/wait_tracer.h"
 
 // The compiled sampler.bpf.c, put into this program by embedded_object.S.
-extern "C" const std::byte whyslow_bpf_object[];
-extern "C" const std::byte whyslow_bpf_object_end[];
+extern "C" const std::byte kWhyslowBpfObject[];
+extern "C" const std::byte kWhyslowBpfObjectEnd[];
 
 namespace whyslow {
 namespace {
 
 absl::StatusOr<ObjectPtr> LoadObject(const BpfSampler::Plan& plan, bool has_prev_state) {
   libbpf_set_print(nullptr);  // its reasons are many lines; ours is one, below
-  const auto size = static_cast<size_t>(whyslow_bpf_object_end - whyslow_bpf_object);
-  ObjectPtr object(bpf_object__open_mem(whyslow_bpf_object, size, nullptr));
+  const auto size = static_cast<size_t>(kWhyslowBpfObjectEnd - kWhyslowBpfObject);
+  ObjectPtr object(bpf_object__open_mem(kWhyslowBpfObject, size, nullptr));
   if (object == nullptr) {
     return ErrnoStatus(errno, "reading the BPF programs");
   }
@@ -69,25 +69,8 @@ class LibbpfSampler final : public BpfSampler {
     if (sampler->ring_ == nullptr) {
       return ErrnoStatus(errno, "mapping the BPF programs' ring");
     }
-    if (plan.python) {
-      ASSIGN_OR_RETURN(sampler->python_, PythonTracer::Open(object));
-    }
-    if (plan.waits) {
-      ASSIGN_OR_RETURN(sampler->waits_,
-                       WaitTracer::Open(object, {.stack_bytes = plan.stack_bytes}));
-      // Here, where a failure still leaves the way without BPF. Nothing is timed before Start.
-      RETURN_IF_ERROR(sampler->waits_->Attach());
-    }
-    if (plan.follow_children) {
-      ASSIGN_OR_RETURN(sampler->on_fork_,
-                       AttachTracepoint(object, "on_fork", "sched_process_fork"));
-    }
-    if (!plan.waits) {  // else the last switch tells
-      ASSIGN_OR_RETURN(sampler->on_exit_,
-                       AttachTracepoint(object, "on_exit", "sched_process_exit"));
-      ASSIGN_OR_RETURN(sampler->on_free_,
-                       AttachTracepoint(object, "on_free", "sched_process_free"));
-    }
+    RETURN_IF_ERROR(sampler->OpenTracers(plan));
+    RETURN_IF_ERROR(sampler->AttachToThreads(plan));
     return sampler;
   }
 
@@ -120,6 +103,31 @@ class LibbpfSampler final : public BpfSampler {
   }
 
  private:
+  absl::Status OpenTracers(const Plan& plan) {
+    if (plan.python) {
+      ASSIGN_OR_RETURN(python_, PythonTracer::Open(object_.get()));
+    }
+    if (plan.waits) {
+      ASSIGN_OR_RETURN(waits_, WaitTracer::Open(object_.get(), {.stack_bytes = plan.stack_bytes}));
+      // Here, where a failure still leaves the way without BPF. Nothing is timed before Start.
+      RETURN_IF_ERROR(waits_->Attach());
+    }
+    return absl::OkStatus();
+  }
+
+  // To their beginnings and ends.
+  absl::Status AttachToThreads(const Plan& plan) {
+    bpf_object* const object = object_.get();
+    if (plan.follow_children) {
+      ASSIGN_OR_RETURN(on_fork_, AttachTracepoint(object, "on_fork", "sched_process_fork"));
+    }
+    if (!plan.waits) {  // else the last switch tells
+      ASSIGN_OR_RETURN(on_exit_, AttachTracepoint(object, "on_exit", "sched_process_exit"));
+      ASSIGN_OR_RETURN(on_free_, AttachTracepoint(object, "on_free", "sched_process_free"));
+    }
+    return absl::OkStatus();
+  }
+
   static int OnEnded(void* self, void* data, size_t size) {
     if (size >= sizeof(ended_thread)) {
       const auto& ended = *static_cast<const ended_thread*>(data);

@@ -1,10 +1,10 @@
 /* The compiled BPF programs as bytes of our own program. */
         .section .rodata
         .balign 8
-        .global whyslow_bpf_object
-        .global whyslow_bpf_object_end
-whyslow_bpf_object:
+        .global kWhyslowBpfObject
+        .global kWhyslowBpfObjectEnd
+kWhyslowBpfObject:
         .incbin WHYSLOW_BPF_OBJECT
-whyslow_bpf_object_end:
+kWhyslowBpfObjectEnd:
         .byte 0
         .section .note.GNU-stack, "", %progbits

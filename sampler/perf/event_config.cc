@@ -104,9 +104,9 @@ perf_event_attr SidebandAttributes(EventRights rights) {
   attr.comm = 1;
   attr.comm_exec = 1;
   attr.task = 1;
-  attr.build_id = rights.build_ids ? 1 : 0;
-  // 5.1, and build IDs are younger.
-  attr.ksymbol = rights.kernel_mode && rights.build_ids ? 1 : 0;
+  // Never attr.build_id: kernels up to 6.18 at least leave the flag that tells of it in the record
+  // for the events after ours that did not ask for it, and `perf record` 6.1 dies of such a record.
+  attr.ksymbol = rights.kernel_mode && rights.kernel_symbols ? 1 : 0;
   attr.watermark = 1;
   attr.wakeup_watermark = 1;
   return attr;
@@ -149,22 +149,21 @@ RingPlan PlanRings(const SamplerOptions& options, size_t cpus,
   constexpr double kRoomSeconds = 0.15;
   constexpr double kSampleOverhead = 512;  // registers, callchain, headers
   // Read twenty times a second: 20 MB/s, some 600 copies.
-  constexpr size_t kStopCopies = 1024 * 1024;
-  constexpr size_t kBareStops = 2 * 1024 * 1024;
+  constexpr double kStopCopies = 1024 * 1024;
+  constexpr double kBareStops = 2 * 1024 * 1024;
   constexpr double kFewestCopies = 3;
   const double copy = static_cast<double>(options.stack_bytes) + kSampleOverhead;
-  const size_t per_cpu =
-      std::min(kAllRings, locked_budget.value_or(kAllRings)) / std::max<size_t>(cpus, 1);
+  cpus = std::max<size_t>(cpus, 1);
+  const size_t per_cpu = std::min(kAllRings, locked_budget.value_or(kAllRings)) / cpus;
   const double sampling = kRoomSeconds * options.frequency_hz *
                           (static_cast<double>(options.stack_bytes) + kSampleOverhead);
   return {
       .sampling = RingSize(sampling, per_cpu / 5 * 4),
       .sideband = RingSize(128 * 1024, per_cpu / 10),
       .switches = RingSize(512 * 1024, per_cpu / 10),
-      .stops = RingSize(static_cast<double>(kBareStops / std::max<size_t>(cpus, 1)), per_cpu / 10),
-      .stop_copies = RingSize(std::max(static_cast<double>(kStopCopies / std::max<size_t>(cpus, 1)),
-                                       kFewestCopies * copy),
-                              per_cpu / 4)};
+      .stops = RingSize(kBareStops / static_cast<double>(cpus), per_cpu / 10),
+      .stop_copies = RingSize(
+          std::max(kStopCopies / static_cast<double>(cpus), kFewestCopies * copy), per_cpu / 4)};
 }
 
 std::vector<Cpu> ParseCpuList(std::string_view text) {

@@ -21,8 +21,8 @@ inline constexpr uint32_t kMaxStackBytes = 63 * 1024;
 
 // What this kernel and this user allow, found out by trying.
 struct EventRights {
-  bool kernel_mode = true;  // samples in kernel mode and their callchains
-  bool build_ids = true;    // mmap2 records carry build IDs (5.12)
+  bool kernel_mode = true;     // samples in kernel mode and their callchains
+  bool kernel_symbols = true;  // records of code that the kernel gets later (5.1)
 };
 
 // Frequency within 1 .. 10000 and the kernel's own limit (perf_event_max_sample_rate, nullopt:

@@ -17,14 +17,17 @@ namespace {
 constexpr size_t kMostKept = 256;
 
 std::string KeyOf(const MappingAdded& mapping) {
-  if (!mapping.build_id.empty()) {
-    return mapping.build_id;
-  }
   return mapping.inode != 0 ? absl::StrFormat("%x:%d", mapping.device, mapping.inode)
                             : std::string();
 }
 
 UniqueFd Duplicate(const UniqueFd& fd) { return UniqueFd(fcntl(fd.get(), F_DUPFD_CLOEXEC, 0)); }
+
+// Empty: it has none.
+std::string BuildIdOf(const UniqueFd& fd, const std::string& path) {
+  const auto elf = ElfFile::Open(Duplicate(fd), path);
+  return elf.ok() ? elf->build_id() : std::string();
+}
 
 UniqueFd OpenOrNone(const std::string& path) {
   absl::StatusOr<UniqueFd> fd = OpenReadOnly(path, /*regular_only=*/true);
@@ -38,10 +41,6 @@ enum class Proof : uint8_t {
 
 // A path leads wherever it leads by now: to a newer version of the library after an upgrade, say.
 bool IsTheMappedFile(const UniqueFd& fd, const MappingAdded& mapping, Proof proof) {
-  if (!mapping.build_id.empty()) {
-    const auto elf = ElfFile::Open(Duplicate(fd), mapping.path);
-    return elf.ok() && elf->build_id() == mapping.build_id;
-  }
   struct stat info {};
   if (fstat(fd.get(), &info) != 0) {
     return false;
@@ -127,6 +126,7 @@ void MappedFileOpener::Open(MappingAdded& mapping) {
   const std::string key = KeyOf(mapping);
   if (const auto kept = opened_.find(key); kept != opened_.end()) {
     mapping.file = std::make_shared<UniqueFd>(Duplicate(kept->second.file));
+    mapping.build_id = kept->second.build_id;
     mapping.root = kept->second.root.folder;
     MakeOwnPath(mapping, kept->second.root.path);
     return;
@@ -138,11 +138,13 @@ void MappedFileOpener::Open(MappingAdded& mapping) {
   if (!fd) {
     return;
   }
+  mapping.build_id = BuildIdOf(fd, mapping.path);
   if (!key.empty()) {
     if (opened_.size() >= kMostKept) {
       opened_.clear();
     }
-    opened_.emplace(key, Opened{.file = Duplicate(fd), .root = std::move(root)});
+    opened_.emplace(
+        key, Opened{.file = Duplicate(fd), .build_id = mapping.build_id, .root = std::move(root)});
   }
   mapping.file = std::make_shared<UniqueFd>(std::move(fd));
 }

@@ -15,9 +15,9 @@ namespace whyslow {
 // milliseconds is gone before its program can be opened through it.
 class MappedFileOpener {
  public:
-  // Gives the mapping a descriptor of its own, and the root of its process; none for memory without
-  // a file, and where neither /proc/PID/map_files nor the path leads to the very file that was
-  // mapped.
+  // Gives the mapping a descriptor of its own, the file's build ID, and the root of its process;
+  // none for memory without a file, and where neither /proc/PID/map_files nor the path leads to the
+  // very file that was mapped.
   void Open(MappingAdded& mapping);
 
  private:
@@ -27,11 +27,12 @@ class MappedFileOpener {
   };
   struct Opened {
     UniqueFd file;
+    std::string build_id;
     Root root;
   };
   Root RootOf(Pid pid);
 
-  absl::flat_hash_map<std::string, Opened> opened_;  // by build ID, else device and inode
+  absl::flat_hash_map<std::string, Opened> opened_;  // by device and inode
   // By mount namespace and folder.
   absl::flat_hash_map<std::string, Root> roots_;
 };

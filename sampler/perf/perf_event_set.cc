@@ -119,8 +119,8 @@ size_t PerfEventSet::RingBytesOf(RingRole role) const {
 
 absl::StatusOr<UniqueFd> PerfEventSet::OpenEvent(RingRole role, int32_t task, Cpu cpu) {
   UniqueFd event = PerfEventOpen(AttributesOf(role), task, cpu);
-  if (!event && errno == EINVAL && role == RingRole::kSideband && rights_.build_ids) {
-    rights_.build_ids = false;
+  if (!event && errno == EINVAL && role == RingRole::kSideband && rights_.kernel_symbols) {
+    rights_.kernel_symbols = false;
     event = PerfEventOpen(AttributesOf(role), task, cpu);
   }
   if (!event && (errno == EACCES || errno == EPERM) && role == RingRole::kSampling &&

@@ -1,6 +1,5 @@
 #include "sampler/perf/record_parser.h"
 
-#include <absl/strings/escaping.h>
 #include <sys/sysmacros.h>
 
 #include <array>
@@ -204,26 +203,20 @@ Trailer ReadTrailer(std::span<const std::byte> record) {
   return trailer;
 }
 
-MappingAdded ParseMapping(ByteReader& cursor, uint16_t misc) {
+// PERF_RECORD_MISC_MMAP_BUILD_ID says nothing: we never ask for build IDs, and the kernel sets it
+// where another event that did was served before ours.
+MappingAdded ParseMapping(ByteReader& cursor) {
   MappingAdded mapping;
   mapping.pid = Pid{cursor.Fixed<int32_t>()};
   cursor.Fixed<int32_t>();  // tid
   mapping.start = RuntimeAddress(cursor.Fixed<uint64_t>());
   mapping.size = cursor.Fixed<uint64_t>();
   mapping.file_offset = cursor.Fixed<uint64_t>();
-  ByteReader identity(cursor.Block(24));
-  if ((misc & PERF_RECORD_MISC_MMAP_BUILD_ID) != 0) {
-    const size_t size = identity.Fixed<uint8_t>();
-    identity.Block(3);
-    const std::span<const std::byte> id = identity.Block(size);
-    mapping.build_id = absl::BytesToHexString(
-        absl::string_view(reinterpret_cast<const char*>(id.data()), id.size()));
-  } else {
-    const auto major = identity.Fixed<uint32_t>();
-    const auto minor = identity.Fixed<uint32_t>();
-    mapping.device = makedev(major, minor);  // as fstat gives it
-    mapping.inode = identity.Fixed<uint64_t>();
-  }
+  const auto major = cursor.Fixed<uint32_t>();
+  const auto minor = cursor.Fixed<uint32_t>();
+  mapping.device = makedev(major, minor);  // as fstat gives it
+  mapping.inode = cursor.Fixed<uint64_t>();
+  cursor.Fixed<uint64_t>();  // the inode's generation
   cursor.Fixed<uint32_t>();  // prot
   cursor.Fixed<uint32_t>();  // flags
   mapping.path = PaddedText(cursor);
@@ -300,7 +293,7 @@ std::optional<What> ParseBody(ByteReader body, const perf_event_header& header,
   What what;
   switch (header.type) {
     case PERF_RECORD_MMAP2:
-      what = ParseMapping(body, header.misc);
+      what = ParseMapping(body);
       break;
     case PERF_RECORD_COMM:
       what = ParseName(body, header.misc);

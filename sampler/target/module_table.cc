@@ -84,10 +84,10 @@ ModuleFileRef ModuleTable::Vdso() {
 ModuleFileRef ModuleTable::FileModule(const MappingAdded& event) {
   UniqueFd fd = event.file != nullptr ? UniqueFd(dup(event.file->get())) : OpenRecordedFile(event);
   ModuleIdentity identity;
-  if (!event.build_id.empty()) {
-    identity.build_id = event.build_id;
-  } else if (fd) {
+  if (fd) {
     identity = IdentityOf(fd);
+  } else if (!event.build_id.empty()) {
+    identity.build_id = event.build_id;
   } else {
     identity.device = event.device;
     identity.inode = event.inode;

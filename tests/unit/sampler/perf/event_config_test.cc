@@ -63,7 +63,11 @@ TEST(EventConfig, TheReaderIsWokenAtOnceBySidebandOnly) {
 TEST(EventConfig, NewCodeOfTheKernelIsToldToThoseWhoSeeItsFrames) {
   EXPECT_EQ(SidebandAttributes({}).ksymbol, 1);
   EXPECT_EQ(SidebandAttributes({.kernel_mode = false}).ksymbol, 0);
-  EXPECT_EQ(SidebandAttributes({.build_ids = false}).ksymbol, 0);
+  EXPECT_EQ(SidebandAttributes({.kernel_symbols = false}).ksymbol, 0);
+}
+
+TEST(EventConfig, MappingsComeWithoutBuildIdsThatWouldSpoilTheRecordsOfOtherProfilers) {
+  EXPECT_EQ(SidebandAttributes({}).build_id, 0);
 }
 
 TEST(EventConfig, AnInheritedEventOfOneProcessFollowsItsThreadsOnly) {
