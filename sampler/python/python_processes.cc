@@ -1,6 +1,8 @@
 #include "sampler/python/python_processes.h"
 
 #include <absl/hash/hash.h>
+#include <absl/strings/str_cat.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <span>
@@ -25,6 +27,11 @@ PythonStackId NumberOf(Pid pid, std::span<const python_raw_frame> frames) {
     hash = absl::HashOf(hash, frame.code, frame.instruction, frame.check, frame.is_entry);
   }
   return PythonStackId{hash | 1};
+}
+
+bool IsThere(Pid pid, Tid tid) {
+  const std::string path = absl::StrCat("/proc/", Number(pid), "/task/", Number(tid));
+  return access(path.c_str(), F_OK) == 0;
 }
 
 bool IsShim(const PythonFrame& frame) {
@@ -159,7 +166,8 @@ void PythonProcesses::NameThread(Row& row, const PythonStack& stack, Instant whe
   thread.asked_at = when;
   ++thread.times_asked;
   std::optional<std::string> name = row.process->NameByOutermost(stack.raw.back(), stack.outermost);
-  if (name && thread.name != *name) {
+  // Of one that has ended the frame's memory may be another thread's by now.
+  if (name && thread.name != *name && IsThere(stack.pid, stack.tid)) {
     thread.name = *name;
     out.push_back(
         {.when = when,
