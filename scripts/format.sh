@@ -16,6 +16,10 @@ if [[ ${1:-} == --check ]]; then
     echo "format: error: trailing blanks (above)" >&2
     exit 1
   fi
+  if git grep -nIE '^(<<<<<<<|>>>>>>>) '; then
+    echo "format: error: marks of a merge (above)" >&2
+    exit 1
+  fi
   large=$(git ls-files -z | xargs -0 -I{} find {} -maxdepth 0 -type f -size +1024k)
   if [[ -n $large ]]; then
     echo "format: error: files over 1 MB: $large" >&2
