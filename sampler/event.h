@@ -174,7 +174,7 @@ struct MappingAdded {
   uint64_t size = 0;
   uint64_t file_offset = 0;
   std::string path;      // as the target sees it; "[vdso]", "//anon" and the like are kept
-  std::string build_id;  // lower-case hex, of the file that was opened, if it has one
+  std::string build_id;  // lower-case hex; in recordings, where the file has one
   uint64_t device = 0;
   uint64_t inode = 0;
   // The mapped file, opened the moment the record was read: later it may be gone. Null in

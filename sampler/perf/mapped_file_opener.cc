@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "base/file_io.h"
-#include "elf/elf_file.h"
 
 namespace whyslow {
 namespace {
@@ -22,12 +21,6 @@ std::string KeyOf(const MappingAdded& mapping) {
 }
 
 UniqueFd Duplicate(const UniqueFd& fd) { return UniqueFd(fcntl(fd.get(), F_DUPFD_CLOEXEC, 0)); }
-
-// Empty: it has none.
-std::string BuildIdOf(const UniqueFd& fd, const std::string& path) {
-  const auto elf = ElfFile::Open(Duplicate(fd), path);
-  return elf.ok() ? elf->build_id() : std::string();
-}
 
 UniqueFd OpenOrNone(const std::string& path) {
   absl::StatusOr<UniqueFd> fd = OpenReadOnly(path, /*regular_only=*/true);
@@ -126,7 +119,6 @@ void MappedFileOpener::Open(MappingAdded& mapping) {
   const std::string key = KeyOf(mapping);
   if (const auto kept = opened_.find(key); kept != opened_.end()) {
     mapping.file = std::make_shared<UniqueFd>(Duplicate(kept->second.file));
-    mapping.build_id = kept->second.build_id;
     mapping.root = kept->second.root.folder;
     MakeOwnPath(mapping, kept->second.root.path);
     return;
@@ -138,13 +130,11 @@ void MappedFileOpener::Open(MappingAdded& mapping) {
   if (!fd) {
     return;
   }
-  mapping.build_id = BuildIdOf(fd, mapping.path);
   if (!key.empty()) {
     if (opened_.size() >= kMostKept) {
       opened_.clear();
     }
-    opened_.emplace(
-        key, Opened{.file = Duplicate(fd), .build_id = mapping.build_id, .root = std::move(root)});
+    opened_.emplace(key, Opened{.file = Duplicate(fd), .root = std::move(root)});
   }
   mapping.file = std::make_shared<UniqueFd>(std::move(fd));
 }

@@ -15,7 +15,7 @@ namespace whyslow {
 // milliseconds is gone before its program can be opened through it.
 class MappedFileOpener {
  public:
-  // Gives the mapping a descriptor of its own, the file's build ID, and the root of its process;
+  // Gives the mapping a descriptor of its own, and the root of its process;
   // none for memory without a file, and where neither /proc/PID/map_files nor the path leads to the
   // very file that was mapped.
   void Open(MappingAdded& mapping);
@@ -27,7 +27,6 @@ class MappedFileOpener {
   };
   struct Opened {
     UniqueFd file;
-    std::string build_id;
     Root root;
   };
   Root RootOf(Pid pid);

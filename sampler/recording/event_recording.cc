@@ -1,10 +1,13 @@
 #include "sampler/recording/event_recording.h"
 
 #include <absl/strings/str_format.h>
+#include <unistd.h>
 
 #include <utility>
+#include <variant>
 
 #include "base/status.h"
+#include "elf/elf_file.h"
 #include "sampler/recording/event_codec.h"
 
 namespace whyslow {
@@ -16,6 +19,14 @@ constexpr size_t kEventsPerRead = 1024;
 
 bool Parse(std::string_view bytes, google::protobuf::MessageLite& message) {
   return message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()));
+}
+
+// Where the recording is replayed, the same file may have another inode.
+void AddBuildId(MappingAdded& mapping) {
+  const auto elf = ElfFile::Open(UniqueFd(dup(mapping.file->get())), mapping.path);
+  if (elf.ok()) {
+    mapping.build_id = elf->build_id();
+  }
 }
 
 }  // namespace
@@ -36,6 +47,10 @@ bool RecordingSource::Read(std::vector<Event>& out) {
   const bool more = source_->Read(out);
   recording::Entry entry;
   for (size_t i = before; i < out.size() && status_.ok(); ++i, ++written_) {
+    auto* const mapping = std::get_if<MappingAdded>(&out[i].what);
+    if (mapping != nullptr && mapping->file != nullptr) {
+      AddBuildId(*mapping);
+    }
     EncodeEvent(out[i], entry);
     entry.SerializeToString(&message_);
     status_ = writer_.Write(message_);
